@@ -1,0 +1,3 @@
+"""edgekd: distil, compress, export and measure models for edge devices."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,87 @@
+"""Prepared images: decoded once, memory-mapped ever after."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How uint8 pixels become the network's float32 input: `(x / 255 - mean) / std`, per channel.
+
+    Attributes:
+        mean: per-channel mean, in [0, 1] pixel units.
+        std: per-channel standard deviation, in [0, 1] pixel units.
+        size: (height, width) in pixels.
+        channels: 1 or 3.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    size: tuple[int, int]
+    channels: int
+
+    def apply(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """`(N, H, W, C)` uint8 to `(N, C, H, W)` float32, contiguous."""
+        scaled = images.astype(np.float32) / np.float32(255)
+        normal = (scaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return np.ascontiguousarray(normal.transpose(0, 3, 1, 2))
+
+    def to_json(self) -> dict[str, Any]:
+        """The same fields as plain JSON."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Preprocess:
+        """The inverse of `to_json`."""
+        return cls(tuple(data["mean"]), tuple(data["std"]), (data["size"][0], data["size"][1]), data["channels"])
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A labelled image set on disk, split in three.
+
+    Attributes:
+        images: `(N, H, W, C)` uint8, memory-mapped.
+        labels: `(N,)` int64, indices into `classes`.
+        split: `(N,)` uint8, indices into `SPLITS`.
+        classes: class names, sorted as the reader gives them.
+        preprocess: the normalisation that belongs to the training split.
+        calibration: `(K, H, W, C)` uint8 images of the user's domain, disjoint from the test split.
+        facts: everything the report says about the data (counts, class coverage, hashes, warnings, licence).
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    split: NDArray[np.uint8]
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    calibration: NDArray[np.uint8]
+    facts: dict[str, Any]
+
+    def indices(self, split: Split) -> NDArray[np.int64]:
+        """Sorted positions of one split's samples."""
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    @classmethod
+    def load(cls, folder: Path) -> ImageData:
+        """Opens what `save` wrote, without reading the images."""
+        facts = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+        return cls(
+            images=np.load(folder / "images.npy", mmap_mode="r"),
+            labels=np.load(folder / "labels.npy"),
+            split=np.load(folder / "split.npy"),
+            classes=tuple(facts["classes"]),
+            preprocess=Preprocess.from_json(facts["preprocess"]),
+            calibration=np.load(folder / "calibration.npy", mmap_mode="r"),
+            facts=facts,
+        )

@@ -1,0 +1,117 @@
+"""What can go wrong, with an exit code each.
+
+    EdgekdError            1   anything below, and failures with no better name
+    ├── RecipeError        2   the recipe, or a command-line option, is wrong
+    ├── DataError          3   a data source is missing, corrupt or inconsistent
+    ├── ModelError         4   a model cannot be built, or a checkpoint does not fit it
+    ├── MissingBackend     5   an optional package is not installed
+    ├── TargetError        6   a target does not exist, or an artifact does not fit it
+    ├── StoreError         7   a stored file is damaged, or cannot be written (disk full, no permission)
+    ├── CompressError      8   a model cannot be quantized as asked
+    ├── ExportError        9   a file format cannot express the model, or a file is invalid
+    ├── BenchmarkError    10   the measuring agent failed
+    └── GateFailure       11   everything was built, and a parity, accuracy, latency or memory gate was breached
+
+Ctrl-C exits with 130, as shells do. Every message says what is wrong, where in the user's input, what was received,
+what is accepted, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EdgekdError(Exception):
+    """A user-facing error; printed without a traceback.
+
+    Args:
+        message: what is wrong, one sentence.
+        where: the place in the user's input (file, recipe path, layer name).
+        received: the offending value.
+        accepted: what would have been valid.
+        hint: the next command or edit to try.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: object = None,
+        received: object = None,
+        accepted: object = None,
+        hint: str | None = None,
+    ) -> None:
+        parts = [message]
+        for label, value in (("where", where), ("received", received), ("accepted", accepted), ("next", hint)):
+            if value is not None:
+                parts.append(f"  {label + ':':<10}{value}")
+        super().__init__("\n".join(parts))
+
+
+class RecipeError(EdgekdError):
+    """The recipe, or a command-line option, is wrong."""
+
+    exit_code = 2
+
+
+class DataError(EdgekdError):
+    """A data source is missing, corrupt or inconsistent."""
+
+    exit_code = 3
+
+
+class ModelError(EdgekdError):
+    """A model cannot be built, or a checkpoint does not fit it."""
+
+    exit_code = 4
+
+
+class MissingBackend(EdgekdError):
+    """An optional package is not installed; the message carries the pip line."""
+
+    exit_code = 5
+
+
+class TargetError(EdgekdError):
+    """A target does not exist, or an artifact does not fit it."""
+
+    exit_code = 6
+
+
+class StoreError(EdgekdError):
+    """A stored file is damaged, or cannot be written."""
+
+    exit_code = 7
+
+
+class CompressError(EdgekdError):
+    """A model cannot be quantized as asked."""
+
+    exit_code = 8
+
+
+class ExportError(EdgekdError):
+    """A file format cannot express the model, or a file is invalid."""
+
+    exit_code = 9
+
+
+class BenchmarkError(EdgekdError):
+    """The measuring agent failed."""
+
+    exit_code = 10
+
+
+class GateFailure(EdgekdError):
+    """A gate was breached; what was made is kept for inspection."""
+
+    exit_code = 11
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """`"; did you mean 'kl'?"` for the name nearest to `word`, or an empty string."""
+    found = get_close_matches(word, list(names), n=1, cutoff=0.5)
+    return f"; did you mean '{found[0]}'?" if found else ""

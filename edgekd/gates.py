@@ -1,0 +1,81 @@
+"""Gates: the limits a run must keep. A breach fails the run with its figures; what was made is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PerTarget = float | dict[str, float]
+
+
+class GatesSection(BaseModel):
+    """The `gates:` block of a recipe.
+
+    Attributes:
+        float_relative_error: largest |file - torch| over the largest |torch| logit, for float files.
+        int8_agreement: smallest share of samples on which an INT8 file and the float torch model choose the same class.
+        accuracy_drop_points: largest loss of test accuracy of any file against its float torch model, in points.
+        latency_p50_ms: budget at batch 1 with the best thread count, one number or one per target; None: no budget.
+        peak_rss_bytes: budget above the empty runtime, one number or one per target; None: no budget.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    float_relative_error: float = Field(default=1e-3, gt=0)
+    int8_agreement: float = Field(default=0.95, ge=0, le=1)
+    accuracy_drop_points: float = Field(default=1.0, ge=0, le=100)
+    latency_p50_ms: PerTarget | None = None
+    peak_rss_bytes: PerTarget | None = None
+
+
+def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: float | None) -> list[dict[str, Any]]:
+    """Every gate of one artifact of the report document.
+
+    Args:
+        section: the limits.
+        artifact: one element of the document's `artifacts`.
+        float_accuracy: test accuracy of the torch model it was exported from, in [0, 1].
+
+    Returns:
+        Rows `{"gate", "where", "limit", "value", "unit", "passed", "reason"}`; `passed` is None where the value was
+        not measured, with the reason.
+    """
+    rows: list[dict[str, Any]] = []
+    where = f"{artifact['target']}/{artifact['path'].rsplit('/', 1)[-1]}"
+    parity = artifact["parity"]
+
+    def add(gate: str, limit: float, value: float | None, unit: str, *, at_least: bool = False, reason: str | None = None) -> None:
+        passed = None if value is None else (value >= limit if at_least else value <= limit)
+        rows.append({"gate": gate, "where": where, "limit": limit, "value": value, "unit": unit, "passed": passed, "reason": reason})
+
+    if parity is None:
+        add("parity", section.float_relative_error, None, "relative", reason="the file was not run")
+    elif artifact["precision"] == "float32":
+        add("parity", section.float_relative_error, parity["relative_max_error"], "relative")
+    else:
+        add("parity", section.int8_agreement, parity["top1_agreement"], "agreement", at_least=True)
+    accuracy = artifact["accuracy"]
+    drop = None if accuracy is None or float_accuracy is None else (float_accuracy - accuracy["value"]) * 100
+    add("accuracy_drop", section.accuracy_drop_points, drop, "points", reason="no labelled test split" if drop is None else None)
+    measurement = artifact["measurement"]
+    for gate, budget, unit in (("latency", section.latency_p50_ms, "ms"), ("memory", section.peak_rss_bytes, "bytes")):
+        limit = budget.get(artifact["target"]) if isinstance(budget, dict) else budget
+        if limit is None:
+            continue
+        value = None if measurement is None else _measured(gate, measurement)
+        add(gate, limit, value, unit, reason=artifact["not_measured"] if measurement is None else None)
+    return rows
+
+
+def _measured(gate: str, measurement: Mapping[str, Any]) -> float | None:
+    if gate == "memory":
+        return measurement["peak_rss_above_runtime_bytes"]
+    return best_latency_ms(measurement)
+
+
+def best_latency_ms(measurement: Mapping[str, Any]) -> float | None:
+    """The smallest p50 at the smallest measured batch size, over the thread counts; None when nothing was timed."""
+    rows = [row for row in measurement["latency"] if row["p50_ms"] is not None]
+    smallest = min((row["batch_size"] for row in rows), default=None)
+    return min((row["p50_ms"] for row in rows if row["batch_size"] == smallest), default=None)

@@ -1,0 +1,204 @@
+"""Recipe: the YAML as frozen models; every mistake at once, each with its line and path in the file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgekd.benchmark import BenchmarkSection
+from edgekd.compress import CompressSection
+from edgekd.data import DataSection
+from edgekd.distill import DistillSection
+from edgekd.errors import RecipeError, nearest
+from edgekd.export import ExportSection
+from edgekd.family import MethodFieldsError
+from edgekd.gates import GatesSection
+from edgekd.models import ModelSection
+from edgekd.recipe_rules import Problem, combination_problems
+
+UNITS = {"_ms": "milliseconds", "_s": "seconds", "_bytes": "bytes", "_points": "percentage points"}
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+class Recipe(BaseModel):
+    """One run: what to learn from, what to make, for which boards, within which limits.
+
+    Attributes:
+        name: names the run's folder, `runs/<name>`.
+        seed: decides the split, the initial weights, the batch order and the augmentation.
+        data: the images and how they are split.
+        teacher: the network to learn from; None when nothing is distilled.
+        student: the network that is shipped.
+        distill: how the student is trained; None: the student's weights are used as they are.
+        compress: how it is quantized; None: float artifacts only.
+        targets: names of board profiles, or `host` for the best match of this machine.
+        export: which formats and precisions; by default what each target prefers.
+        benchmark: what is timed.
+        gates: what fails the run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    data: DataSection
+    teacher: ModelSection | None = None
+    student: ModelSection
+    distill: DistillSection | None = None
+    compress: CompressSection | None = None
+    targets: list[str] = Field(min_length=1)
+    export: ExportSection = ExportSection()
+    benchmark: BenchmarkSection = BenchmarkSection()
+    gates: GatesSection = GatesSection()
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A valid recipe with the text it came from.
+
+    Attributes:
+        recipe: the validated models.
+        raw: the YAML as written, variables expanded: what manifests and reports quote.
+        path: the file.
+    """
+
+    recipe: Recipe
+    raw: dict[str, Any]
+    path: Path
+
+
+def load_recipe(path: Path) -> LoadedRecipe:
+    """Reads and checks a recipe.
+
+    Raises:
+        RecipeError: everything that is wrong with it, one line each.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"the recipe cannot be read: {error}", where=path, hint="edgekd new digits my.yaml writes one to start from"
+        ) from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"the recipe is not valid YAML: {error}", where=path) from error
+    if not isinstance(raw, dict):
+        raise RecipeError("a recipe is a mapping", where=path, received=type(raw).__name__, accepted=", ".join(Recipe.model_fields))
+    problems = list(_duplicate_keys(node, ()))
+    raw = _expand(cast(dict[str, Any], raw), (), problems)
+    recipe: Recipe | None = None
+    try:
+        recipe = Recipe.model_validate(raw, context={"folder": path.parent})
+    except ValidationError as error:
+        problems += _problems(error, Recipe, ())
+    problems += combination_problems(recipe, raw)
+    if problems or recipe is None:
+        raise RecipeError(_listing(path, node, problems))
+    return LoadedRecipe(recipe, raw, path)
+
+
+def recipe_schema() -> dict[str, Any]:
+    """JSON schema (2020-12) of a recipe, for editors."""
+    schema = Recipe.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "edgekd recipe"}
+
+
+def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str | int, ...]) -> Iterator[Problem]:
+    for item in error.errors():
+        location = prefix + tuple(item["loc"])
+        cause = item.get("ctx", {}).get("error")
+        if isinstance(cause, MethodFieldsError):
+            yield from _problems(cause.error, cause.method, (*location, cause.method.method_name))
+            continue
+        local = tuple(item["loc"])
+        if item["type"] == "extra_forbidden":
+            names = _fields_at(model, local[:-1])
+            message = f"unknown key{nearest(str(local[-1]), names)} (accepted: {', '.join(names)})"
+        elif item["type"] == "missing":
+            message = "this key is required"
+        else:
+            message = f"{item['msg'].removeprefix('Value error, ')}, received {item['input']!r}{_unit(local)}"
+        yield Problem(_without_branches(location), message)
+
+
+def _unit(location: tuple[str | int, ...]) -> str:
+    name = next((part for part in reversed(location) if isinstance(part, str)), "")
+    for suffix, unit in UNITS.items():
+        if name.endswith(suffix):
+            return f" (a plain number of {unit})"
+    return ""
+
+
+def _without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Drops the names that pydantic adds to a location for the branches of a union, e.g. `float`."""
+    return tuple(part for part in location if part not in ("float", "int", "str", "bool") and "[" not in str(part))
+
+
+def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+    for part in location:
+        field = model.model_fields.get(str(part))
+        inner = None if field is None else _model_in(field.annotation)
+        model = inner or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
+
+
+def _expand(value: Any, location: tuple[str | int, ...], problems: list[Problem]) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item, (*location, key), problems) for key, item in cast(dict[Any, Any], value).items()}
+    if isinstance(value, list):
+        return [_expand(item, (*location, index), problems) for index, item in enumerate(cast(list[Any], value))]
+    if isinstance(value, str):
+        for name in VARIABLE.findall(value):
+            if name not in os.environ:
+                problems.append(Problem(location, f"the environment variable {name} is not set"))
+        return VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), value)
+    return value
+
+
+def _duplicate_keys(node: Any, location: tuple[str | int, ...]) -> Iterator[Problem]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                yield Problem((*location, key.value), "this key is given twice")
+            seen.add(key.value)
+            yield from _duplicate_keys(value, (*location, key.value))
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _duplicate_keys(value, (*location, index))
+
+
+def _line(node: Any, location: tuple[str | int, ...]) -> int:
+    """Line in the file, from 1, of the deepest part of the location that the file has."""
+    line = node.start_mark.line if node is not None else 0
+    for part in location:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        if found is None:
+            break
+        line, node = found[0].start_mark.line, found[1]
+    return line + 1
+
+
+def _listing(path: Path, node: Any, problems: list[Problem]) -> str:
+    lines = sorted({(_line(node, problem.location), problem.dotted, problem.message) for problem in problems})
+    count = "one mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
+    rows = [f"  {path}:{line}: {dotted}: {message}" for line, dotted, message in lines]
+    return "\n".join([f"{count} in the recipe", *rows, "  next:     correct the file, then: edgekd check " + str(path)])

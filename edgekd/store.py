@@ -1,0 +1,205 @@
+"""Content-addressed stage results: look up, build atomically, verify, resume.
+
+    <root>/<stage>/<key>/          a finished result: its files and entry.json
+    <root>/<stage>/<key>.work/     a result being built; what a killed run left here is handed back to the next one
+    <root>/<stage>/<key>.lock      held while building, so that two runs do not build the same thing at once
+
+The key is the SHA-256 of everything that can change the result (`key_of`). An entry's digest is that of its files'
+bytes: the keys of later stages are made of digests, so that nothing downstream depends on a name, a path or a date.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekd.artifact import sha256_file
+from edgekd.errors import StoreError
+
+ENTRY = "entry.json"
+
+
+def key_of(inputs: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of the canonical JSON of `inputs`.
+
+    Raises:
+        TypeError: a value that JSON cannot hold exactly.
+    """
+    text = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def source_digest(*packages: str) -> str:
+    """Hex SHA-256 of the source code of packages or modules of edgekd: code is an input like any other."""
+    root = Path(__file__).parent
+    total = hashlib.sha256()
+    for package in packages:
+        path = root.joinpath(*package.split(".")[1:])
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        for file in files:
+            total.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished stage result.
+
+    Attributes:
+        folder: where its files are.
+        digest: SHA-256 over the names and bytes of its files.
+        info: what the stage reported (JSON); not part of the digest, so timings may be in it.
+        fresh: this run built it.
+    """
+
+    folder: Path
+    digest: str
+    info: dict[str, Any]
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of stage results.
+
+    Attributes:
+        root: created when first written to.
+        warn: called with one line when a damaged result is found and rebuilt.
+    """
+
+    root: Path
+    warn: Callable[[str], None]
+
+    def find(self, stage: str, key: str) -> Entry | None:
+        """The verified result, or None when there is none. A damaged one is reported, moved aside and not returned."""
+        folder = self.root / stage / key
+        if not (folder / ENTRY).is_file():
+            return None
+        try:
+            record = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
+            files: dict[str, str] = record["files"]
+            damaged = [name for name, digest in files.items() if _damaged(folder / name, digest)]
+            if record["digest"] != _digest(files) or record["info_sha256"] != _info_digest(record["info"]):
+                damaged.append(ENTRY)
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+            damaged = [ENTRY]
+        else:
+            if not damaged:
+                return Entry(folder, record["digest"], record["info"])
+        aside = folder.with_suffix(".damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        folder.rename(aside)
+        self.warn(f"stored result {stage}/{key[:12]} is damaged ({', '.join(damaged)}); it is rebuilt, the old files are in {aside}")
+        return None
+
+    def get(self, stage: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]) -> Entry:
+        """The result for `inputs`, building it when it is not there.
+
+        Args:
+            stage: folder name, e.g. `"student"`.
+            inputs: everything that can change the result.
+            build: writes files into the folder it is given (which may hold what an earlier, killed attempt left)
+                and returns the info. Names starting with `resume` are dropped when it returns.
+
+        Raises:
+            StoreError: the store cannot be written; what was made so far stays for the next run.
+        """
+        key = key_of(inputs)
+        found = self.find(stage, key)
+        if found is not None:
+            return found
+        try:
+            with self._locked(stage, key):
+                found = self.find(stage, key)
+                return found if found is not None else self._build(stage, key, inputs, build)
+        except OSError as error:
+            raise _explain(error, self.root) from error
+
+    def _build(self, stage: str, key: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]) -> Entry:
+        work = self.root / stage / f"{key}.work"
+        work.mkdir(parents=True, exist_ok=True)
+        info = json.loads(json.dumps(build(work), allow_nan=False))
+        for path in work.glob("resume*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        files = {path.relative_to(work).as_posix(): path for path in sorted(work.rglob("*")) if path.is_file() and path.name != ENTRY}
+        digests = {name: sha256_file(path) for name, path in files.items()}
+        for path in files.values():
+            _sync(path)
+        record = {
+            "stage": stage,
+            "inputs": dict(inputs),
+            "files": digests,
+            "digest": _digest(digests),
+            "info": info,
+            "info_sha256": _info_digest(info),
+        }
+        write_atomically(work / ENTRY, json.dumps(record, indent=1, sort_keys=True))
+        final = self.root / stage / key
+        work.rename(final)
+        _sync(final.parent)
+        return Entry(final, record["digest"], info, fresh=True)
+
+    @contextmanager
+    def _locked(self, stage: str, key: str) -> Iterator[None]:
+        folder = self.root / stage
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{key}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replaces a text file so that a kill at any moment leaves the old or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _sync(temporary)
+    temporary.replace(path)
+
+
+def _digest(files: Mapping[str, str]) -> str:
+    return key_of({"files": dict(files)})
+
+
+def _info_digest(info: Mapping[str, Any]) -> str:
+    return key_of({"info": dict(info)})
+
+
+def _damaged(path: Path, digest: str) -> bool:
+    return not path.is_file() or sha256_file(path) != digest
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explain(error: OSError, root: Path) -> StoreError:
+    kept = "nothing is lost: run the same command again to continue"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(root if root.exists() else root.parent).free if root.parent.exists() else 0
+        return StoreError(
+            "the disk is full",
+            where=error.filename or root,
+            received=f"{free / 1e6:.0f} MB free",
+            hint=f"free some space or choose another place with --store; {kept}",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return StoreError(
+            f"the store cannot be written: {error.strerror}",
+            where=error.filename or root,
+            accepted="a folder that you may write to",
+            hint="choose another place with --store or EDGEKD_STORE",
+        )
+    return StoreError(f"a file could not be read or written: {error}", where=error.filename or root, hint=kept)
