@@ -83,7 +83,8 @@ def _section_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(("student", "train"), "the student's training is described in distill.train")
     if recipe.teacher is not None and recipe.teacher.weights is None and recipe.teacher.train is None:
         yield Problem(("teacher",), "an untrained teacher teaches nothing; give weights, a train section, or both")
-    if "int8" in recipe.export.precisions and recipe.compress is None:
+    asked = "precisions" in recipe.export.model_fields_set
+    if asked and "int8" in recipe.export.precisions and recipe.compress is None:
         yield Problem(("export", "precisions"), "int8 needs a compress section, e.g. compress: {method: int8_static}")
     if len(set(recipe.targets)) < len(recipe.targets):
         yield Problem(("targets",), "a target is named twice")

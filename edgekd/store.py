@@ -56,12 +56,14 @@ class Entry:
 
     Attributes:
         folder: where its files are.
+        files: SHA-256 of each file, by its path inside the folder.
         digest: SHA-256 over the names and bytes of its files.
         info: what the stage reported (JSON); not part of the digest, so timings may be in it.
         fresh: this run built it.
     """
 
     folder: Path
+    files: dict[str, str]
     digest: str
     info: dict[str, Any]
     fresh: bool = False
@@ -94,7 +96,7 @@ class Store:
             damaged = [ENTRY]
         else:
             if not damaged:
-                return Entry(folder, record["digest"], record["info"])
+                return Entry(folder, files, record["digest"], record["info"])
         aside = folder.with_suffix(".damaged")
         shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
@@ -146,7 +148,7 @@ class Store:
         final = self.root / stage / key
         work.rename(final)
         _sync(final.parent)
-        return Entry(final, record["digest"], info, fresh=True)
+        return Entry(final, digests, record["digest"], info, fresh=True)
 
     @contextmanager
     def _locked(self, stage: str, key: str) -> Iterator[None]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class TensorRange(BaseModel):
     """Range of one activation tensor.
+
+    A tensor that only moves another's values (a view, a slice, max pooling) has that one's four bounds.
 
     Attributes:
         low: lower clipping bound, <= 0.
@@ -51,6 +53,9 @@ class Description(BaseModel):
         quantized: fx node names of the operators that run in integers.
         kept_float: the operators that do not, with reasons.
         samples: number of calibration samples seen.
+        activation_grid: the grid that the ranges were chosen for: UINT8 over the range, or INT8 around zero.
+        layers: readable name of every tensor's operator by fx node name, e.g. `layer1.0.conv1` (several nodes may
+            share one).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,3 +66,5 @@ class Description(BaseModel):
     quantized: list[str]
     kept_float: list[KeptFloat]
     samples: int
+    activation_grid: Literal["asymmetric", "symmetric"] = "asymmetric"
+    layers: dict[str, str] = Field(default_factory=dict)

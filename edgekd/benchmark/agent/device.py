@@ -1,0 +1,118 @@
+"""What machine this is: CPU, instruction sets, governor, temperature, load. Everything that cannot be read is None."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+CPUINFO = Path("/proc/cpuinfo")
+ARM_PARTS = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76", "0xd42": "Cortex-A78AE"}
+
+
+def read_text(path: Path) -> str | None:
+    """A small system file without its trailing blanks and NULs, or None when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip("\0\n\t ")
+    except OSError:
+        return None
+
+
+def architecture() -> str:
+    """`x86_64` or `aarch64`, also where the system spells them otherwise."""
+    machine = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+
+
+def cpuinfo_field(*names: str) -> str | None:
+    """The first line of /proc/cpuinfo with one of these names, or None."""
+    for line in (read_text(CPUINFO) or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in names:
+            return value.strip()
+    return None
+
+
+def cpu_flags() -> list[str]:
+    """Instruction sets as the kernel names them, sorted; empty when the kernel does not tell."""
+    return sorted(set((cpuinfo_field("flags", "Features") or "").split()))
+
+
+def cpu_model() -> str | None:
+    """The CPU's name; on Arm the core's, from its part number."""
+    name = cpuinfo_field("model name", "Model Name")
+    part = cpuinfo_field("CPU part")
+    return name or (ARM_PARTS.get(part, "Arm part " + part) if part else None)
+
+
+def device_tree_model() -> str | None:
+    """The board's name on machines with a device tree, e.g. `Raspberry Pi 5 Model B Rev 1.0`."""
+    return read_text(Path("/proc/device-tree/model"))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes() -> int | None:
+    """Main memory that the kernel manages."""
+    for line in (read_text(Path("/proc/meminfo")) or "").splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def governor() -> str | None:
+    """The frequency governors in use, e.g. `schedutil`; None on machines without frequency control (virtual ones)."""
+    found = {read_text(path) for path in Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")}
+    return ", ".join(sorted(name for name in found if name)) or None
+
+
+def temperature_c() -> float | None:
+    """The hottest thermal zone, in degrees Celsius."""
+    found = [read_text(path) for path in Path("/sys/class/thermal").glob("thermal_zone*/temp")]
+    values = [int(text) / 1000 for text in found if text and text.lstrip("-").isdigit()]
+    return max(values) if values else None
+
+
+def throttled() -> str | None:
+    """A Raspberry Pi's throttling word in hexadecimal (`0`: never); None elsewhere."""
+    return read_text(Path("/sys/devices/platform/soc/soc:firmware/get_throttled"))
+
+
+def power_mode() -> str | None:
+    """A Jetson's nvpmodel status, e.g. `pmode:0001`; None elsewhere."""
+    return read_text(Path("/var/lib/nvpmodel/status"))
+
+
+def load_average() -> float | None:
+    """Runnable processes, mean of the last minute."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def steady_facts() -> dict[str, Any]:
+    """What does not change while the machine is up."""
+    return {
+        "cpu": cpu_model(),
+        "board": device_tree_model(),
+        "architecture": architecture(),
+        "instruction_sets": cpu_flags(),
+        "cores": cores(),
+        "memory_bytes": memory_bytes(),
+        "os": platform.platform(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def momentary_facts() -> dict[str, Any]:
+    """What can disturb a timing."""
+    return {
+        "governor": governor(),
+        "temperature_c": temperature_c(),
+        "throttled": throttled(),
+        "power_mode": power_mode(),
+        "load_average": load_average(),
+    }

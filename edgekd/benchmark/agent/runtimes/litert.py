@@ -1,0 +1,117 @@
+"""LiteRT (TensorFlow Lite) on the CPU, with XNNPACK as it comes."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import MissingRuntime, Session
+
+
+def version() -> str:
+    """Imports the runtime."""
+    _interpreter()
+    from importlib import metadata
+
+    return metadata.version("ai-edge-litert")
+
+
+def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool) -> Session:
+    """An interpreter with `threads` threads. With `exact` the built-in kernels run instead of XNNPACK's."""
+    return LitertSession(folder / manifest["entry"], manifest, threads, exact)
+
+
+def _interpreter() -> Any:
+    try:
+        return importlib.import_module("ai_edge_litert.interpreter")
+    except ModuleNotFoundError as error:
+        raise MissingRuntime("ai-edge-litert is not installed", "pip install ai-edge-litert") from error
+
+
+class LitertSession(Session):
+    """One interpreter. Integer inputs and outputs are converted with the file's own scale and zero point, untimed."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any], threads: int, exact: bool) -> None:
+        module = _interpreter()
+        resolver = module.OpResolverType
+        self._interpreter = module.Interpreter(
+            model_path=str(path),
+            num_threads=threads,
+            experimental_op_resolver_type=resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES if exact else resolver.AUTO,
+        )
+        self._interpreter.allocate_tensors()
+        self._channels_last = manifest["inputs"][0].get("layout") == "NHWC"
+        self._read_details()
+
+    def _read_details(self) -> None:
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        self._batch = int(self._input["shape"][0])
+
+    def reshape(self, batch_size: int) -> str | None:
+        """Resizes the input, and checks that the graph follows: a constant Reshape inside it may not."""
+        if batch_size == self._batch:
+            return None
+        old = self._batch
+        probe = np.random.default_rng(0).standard_normal((batch_size, *self._nchw()), np.float32)
+        alone = np.concatenate([self._alone(row) for row in probe[[0, -1]]])
+        try:
+            self._resize(batch_size)
+            together = self(probe)
+            follows = together.shape == (batch_size, alone.shape[1])
+            # One quantization step of the output is rounding; a graph that mixes samples is far beyond.
+            step = float(self._output["quantization"][0] or 0.0)
+            follows = follows and np.allclose(together[[0, -1]], alone, rtol=1e-3, atol=max(1e-4, 1.5 * step))
+        except (RuntimeError, ValueError) as error:
+            self._resize(old)
+            return f"the file does not resize to batches of {batch_size}: {str(error).splitlines()[0]}"
+        if not follows:
+            self._resize(old)
+            return f"the file does not compute batches of {batch_size} correctly when resized"
+        return None
+
+    def _alone(self, row: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        # The present batch may be larger than one: repeat the row to fill it.
+        return self(np.repeat(row[None], self._batch, axis=0))[:1]
+
+    def _nchw(self) -> tuple[int, ...]:
+        shape = [int(size) for size in self._input["shape"][1:]]
+        return (shape[2], shape[0], shape[1]) if self._channels_last else tuple(shape)
+
+    def _resize(self, batch_size: int) -> None:
+        self._interpreter.resize_tensor_input(self._input["index"], [batch_size, *self._input["shape"][1:]])
+        self._interpreter.allocate_tensors()
+        self._read_details()
+
+    def prepare(self, batch: np.ndarray[Any, Any]) -> Any:
+        """NHWC where the file says so, and quantized where its input is an integer."""
+        value: np.ndarray[Any, Any] = batch.transpose(0, 2, 3, 1) if self._channels_last else batch
+        dtype = self._input["dtype"]
+        if np.issubdtype(dtype, np.integer):
+            scale, zero_point = (float(number) for number in self._input["quantization"])
+            limits = np.iinfo(dtype)
+            value = np.clip(np.round(value / scale) + zero_point, limits.min, limits.max)
+        return np.ascontiguousarray(value, dtype)
+
+    def run(self, prepared: Any) -> Any:
+        """Hands the input over, invokes, and takes the output."""
+        self._interpreter.set_tensor(self._input["index"], prepared)
+        self._interpreter.invoke()
+        return self._interpreter.get_tensor(self._output["index"])
+
+    def finish(self, raw: Any) -> np.ndarray[Any, Any]:
+        """Dequantized where the output is an integer."""
+        if np.issubdtype(raw.dtype, np.integer):
+            scale, zero_point = self._output["quantization"]
+            return (raw.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
+        return np.asarray(raw, np.float32)
+
+    def facts(self) -> dict[str, Any]:
+        """Types at the border of the file: integers mean that the conversion is the caller's, and untimed."""
+        return {
+            "input_dtype": np.dtype(self._input["dtype"]).name,
+            "output_dtype": np.dtype(self._output["dtype"]).name,
+        }

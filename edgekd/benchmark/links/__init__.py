@@ -1,0 +1,1 @@
+"""Ways to a machine that runs the agent: one per file."""

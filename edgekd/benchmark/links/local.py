@@ -1,0 +1,73 @@
+"""This machine: the agent in a fresh Python process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.benchmark.link import AGENT, Job, Link, raise_agent_error
+from edgekd.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from edgekd.target import Target
+
+STDERR_LINES = 12
+
+
+class Local(Link):
+    """Runs the agent with the Python that runs edgekd."""
+
+    def reasons(self, target: Target) -> list[str]:
+        """What the profile asks for and this machine has not."""
+        return target.matches_host()
+
+    def run(self, job: Job, time_limit_s: float) -> dict[str, Any]:
+        """Starts the agent, waits at most `time_limit_s` seconds, and reads its one JSON document."""
+        with tempfile.TemporaryDirectory(prefix="edgekd-job-") as folder:
+            path = Path(folder) / "job.json"
+            path.write_text(json.dumps(job.to_json()), encoding="utf-8")
+            code, out, err = _call([sys.executable, str(AGENT), str(path)], time_limit_s, job.artifact)
+        tail = "\n    ".join(err.strip().splitlines()[-STDERR_LINES:])
+        if code < 0:
+            name = signal.Signals(-code).name
+            raise BenchmarkError(f"the measuring agent was killed by {name}", where=job.artifact, received=tail or None)
+        try:
+            answer = json.loads(out)
+        except json.JSONDecodeError as error:
+            raise BenchmarkError(
+                f"the measuring agent gave no JSON (exit code {code})",
+                where=job.artifact,
+                received=tail or out[:500] or None,
+            ) from error
+        if "error" in answer:
+            raise_agent_error(answer["error"], job.artifact)
+        if code != 0:
+            raise BenchmarkError(f"the measuring agent failed with exit code {code}", where=job.artifact, received=tail)
+        return answer
+
+
+def _call(command: list[str], time_limit_s: float, artifact: Path) -> tuple[int, str, str]:
+    # A session of its own, so that whatever a runtime starts ends with it.
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        out, err = process.communicate(timeout=time_limit_s)
+        return process.returncode, out, err
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(
+            f"the measuring agent took longer than {time_limit_s:g} s",
+            where=artifact,
+            hint="raise benchmark.time_limit_s, or measure fewer runs",
+        ) from error
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()

@@ -1,0 +1,205 @@
+"""The command line: parse, call the library, print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgekd.errors import EdgekdError, RecipeError
+
+EPILOG = (
+    "Exit codes: 0 done; 1 other error; 2 recipe or option; 3 data; 4 model; 5 missing package; 6 target; 7 store or disk; "
+    "8 compression; 9 export; 10 benchmark; 11 a gate was breached; 130 interrupted."
+)
+app = typer.Typer(
+    name="edgekd",
+    help="Distil, compress, export and measure models for edge devices.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe; `edgekd new` writes one to start from.")]
+TargetNames = Annotated[list[str] | None, typer.Option("--target", help="Only these targets (repeatable); `host` is this machine.")]
+Out = Annotated[Path | None, typer.Option("--out", help="The run's folder; by default runs/<name of the recipe file>.")]
+StoreFolder = Annotated[
+    Path | None, typer.Option("--store", envvar="EDGEKD_STORE", help="Where stage results are kept; by default beside the run.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
+
+
+def _run(
+    recipe: Path, targets: list[str] | None, out: Path | None, store: Path | None, quiet: bool, until: str
+) -> Any:
+    from edgekd.pipeline import run
+    from edgekd.progress import Progress
+    from edgekd.recipe import load_recipe
+    from edgekd.steps.context import Context
+    from edgekd.store import Store
+    from edgekd.target import Target
+
+    loaded = load_recipe(recipe)
+    folder = out or Path("runs") / recipe.stem
+    progress = Progress(quiet=quiet)
+    context = Context(loaded.recipe, loaded.raw, Store(store or folder.parent / ".store", progress.warn), progress)
+    boards = [Target.load(name) for name in targets or loaded.recipe.targets]
+    return run(context, folder, list({board.name: board for board in boards}.values()), until)  # pyright: ignore
+
+
+@app.command("run")
+def run_command(
+    recipe: RecipeFile, target: TargetNames = None, out: Out = None, store: StoreFolder = None, json_: Json = False, quiet: Quiet = False
+) -> None:
+    """Do everything: distil, compress, export, verify, benchmark, report. Resumes where it stopped."""
+    result = _run(recipe, target, out, store, quiet, "report")
+    if json_:
+        print(json.dumps(result.document, indent=1))
+    else:
+        for path in result.reports.values():
+            print(path)
+
+
+@app.command()
+def check(
+    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")] = False,
+) -> None:
+    """Report every mistake in a recipe at once, before any work."""
+    from edgekd.recipe import load_recipe, recipe_schema
+
+    if schema:
+        print(json.dumps(recipe_schema(), indent=1))
+        return
+    if recipe is None:
+        raise RecipeError("which recipe?", accepted="edgekd check RECIPE, or edgekd check --schema")
+    loaded = load_recipe(recipe)
+    print(f"{recipe}: correct; targets: {', '.join(loaded.recipe.targets)}")
+
+
+@app.command()
+def distill(recipe: RecipeFile, out: Out = None, store: StoreFolder = None, quiet: Quiet = False) -> None:
+    """Train teacher and student, and stop there."""
+    _run(recipe, None, out, store, quiet, "distill")
+
+
+@app.command()
+def compress(
+    recipe: RecipeFile, target: TargetNames = None, out: Out = None, store: StoreFolder = None, quiet: Quiet = False
+) -> None:
+    """Up to the quantization description of every target."""
+    _run(recipe, target, out, store, quiet, "compress")
+
+
+@app.command()
+def export(
+    recipe: RecipeFile, target: TargetNames = None, out: Out = None, store: StoreFolder = None, quiet: Quiet = False
+) -> None:
+    """Up to the exported files, without verifying or timing them."""
+    _run(recipe, target, out, store, quiet, "export")
+
+
+@app.command()
+def bench(
+    artifact: Annotated[Path, typer.Argument(help="An artifact's folder, or a folder of them.")],
+    batch: Annotated[list[int] | None, typer.Option("--batch", min=1, help="Batch size (repeatable); by default 1.")] = None,
+    threads: Annotated[list[int] | None, typer.Option("--threads", min=1, help="Threads (repeatable); by default 1 and 2.")] = None,
+    runs: Annotated[int, typer.Option("--runs", min=2, help="Timed inferences, at least.")] = 100,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure latency and memory of artifacts again, on this machine."""
+    from edgekd.benchmark import BenchmarkSection
+    from edgekd.progress import Progress
+    from edgekd.steps.again import measure_again, table
+
+    section = BenchmarkSection(batch_sizes=batch or [1], threads=threads or [1, 2], runs=runs)
+    rows = measure_again(artifact, section, Progress(quiet=quiet))
+    print(json.dumps(rows, indent=1) if json_ else table(rows))
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]) -> None:
+    """Render a run's report again: HTML, Markdown, JSON."""
+    from edgekd.steps.again import render_again
+
+    for path in render_again(run).values():
+        print(path)
+
+
+@app.command()
+def targets(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None, json_: Json = False) -> None:
+    """List the board profiles, or show one and whether this machine is it."""
+    from edgekd.listing import target_details, target_table
+    from edgekd.target import Target
+
+    if name is None:
+        print(json.dumps(Target.names()) if json_ else target_table())
+    else:
+        found = Target.load(name)
+        print(found.model_dump_json(indent=1) if json_ else target_details(found))
+
+
+@app.command()
+def methods(family: Annotated[str | None, typer.Argument(metavar="[FAMILY]")] = None, json_: Json = False) -> None:
+    """List what a recipe can name: losses, compressors, formats, readers, models and more."""
+    from edgekd.listing import families, method_table
+
+    chosen = families(family)
+    print(json.dumps(chosen, indent=1) if json_ else method_table(chosen))
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """Tell what this machine is and which optional packages are installed."""
+    from edgekd.listing import diagnosis, diagnosis_table
+
+    found = diagnosis()
+    print(json.dumps(found, indent=1) if json_ else diagnosis_table(found))
+
+
+@app.command()
+def new(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A shipped recipe; without it, they are listed.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
+) -> None:
+    """Write a shipped recipe to start from."""
+    from edgekd.listing import shipped_recipes, write_recipe
+
+    if name is None:
+        print("\n".join(f"{found:<12} {summary}" for found, summary in shipped_recipes().items()))
+    else:
+        print(write_recipe(name, file or Path(f"{name}.yaml"), force=force))
+
+
+def main() -> None:
+    """Entry point: no traceback for a user's mistake, a documented exit code for each kind."""
+    try:
+        app(standalone_mode=False)
+    except EdgekdError as error:
+        _fail(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; nothing is lost: run the same command again to continue", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except Exception as error:
+        if hasattr(error, "format_message"):  # click's usage errors: typer re-exports no public base class
+            _fail(error.format_message(), 2)  # pyright: ignore
+        raise
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Streams calibration batches through a program and keeps, per tensor, a histogram and nothing else.
+
+One pass. A tensor is binned when it is made and dropped after its last reader, so that memory depends on the size of a
+batch and on the number of tensors, never on the number of samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx
+
+from edgekd.compress.fold import Program
+from edgekd.compress.histogram import BINS, Histogram
+from edgekd.compress.nodes import operator_type
+from edgekd.compress.operators import MOVING
+from edgekd.compress.tensors import as_tensor
+from edgekd.compress.visit import Visitor, bounds
+from edgekd.errors import CompressError
+
+Fingerprint = tuple[float, float, float, float, int]
+
+# Values binned at once: large enough that calls do not count, small enough (2 MB) to stay in a cache and off the peak.
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What calibration saw.
+
+    Attributes:
+        histograms: by node name; an operator that only moves values shares its source's histogram.
+        samples: number of samples seen.
+    """
+
+    histograms: Mapping[str, Histogram]
+    samples: int
+
+
+def observe(program: Program, batches: Iterable[NDArray[np.float32]]) -> Observations:
+    """Histograms of the input and of every operator's output.
+
+    Args:
+        program: the folded network.
+        batches: `(B, C, H, W)` float32 each, B may differ.
+
+    Raises:
+        CompressError: no samples, samples of another shape than the probe batch, or a tensor with NaN or infinity.
+    """
+    observer = _Observer(program)
+    expected = tuple(program.example.shape[1:])
+    samples = 0
+    for batch in batches:
+        if tuple(batch.shape[1:]) != expected:
+            raise CompressError(
+                "the calibration samples have another shape than the network's input",
+                received=tuple(batch.shape[1:]),
+                accepted=expected,
+            )
+        if len(batch):
+            observer.run(as_tensor(batch))
+            samples += len(batch)
+    if samples == 0:
+        raise CompressError("there are no calibration samples", hint="data: {calibration: {samples: 256}}")
+    return Observations(observer.histograms, samples)
+
+
+def fingerprints(program: Program) -> dict[str, Fingerprint]:
+    """(mean, std, minimum, maximum, count) on the probe batch, for the same tensors as `observe`, in float64."""
+    return _Fingerprints(program).collect()
+
+
+class _Observer(Visitor):
+    def __init__(self, program: Program) -> None:
+        super().__init__(program.module)
+        self.histograms: dict[str, Histogram] = {}
+
+    def show(self, node: fx.Node, value: Tensor) -> None:
+        source = moved_from(node)
+        if source is not None and source in self.histograms:
+            self.histograms[node.name] = self.histograms[source]
+            return
+        histogram = self.histograms.setdefault(node.name, Histogram())
+        if not value.numel():
+            return
+        minimum, maximum = bounds(node, value)
+        count(value, minimum, maximum, histogram)
+
+
+def count(value: Tensor, minimum: float, maximum: float, histogram: Histogram) -> None:
+    """Adds a tensor's values to a histogram, in chunks."""
+    radius = histogram.reserve(minimum, maximum)
+    scale = BINS / (2 * radius) if radius else 1.0
+    flat = value.reshape(-1)
+    scaled, bins = torch.empty(min(CHUNK, len(flat))), torch.empty(min(CHUNK, len(flat)), dtype=torch.int32)
+    for chunk in cast("tuple[Tensor, ...]", cast(Any, flat).split(CHUNK)):
+        size = len(chunk)
+        # Floor before the shift: both are then exact in float32.
+        torch.mul(chunk, scale, out=scaled[:size])
+        bins[:size] = scaled[:size].floor_().add_(BINS // 2)
+        histogram.counts += cast(Any, torch.bincount(bins[:size], minlength=BINS)).numpy()
+
+
+def moved_from(node: object) -> str | None:
+    """The node whose values this one shows: in another shape or order, a part of them, or with zeros around them.
+
+    Integer kernels of such operators keep the scale, so the tensor shares its source's range.
+    """
+    if not isinstance(node, fx.Node) or node.op != "call_function" or operator_type(node) not in MOVING:
+        return None
+    if operator_type(node) == "pad" and not _pads_zeros(node):
+        return None
+    source = node.args[0]
+    if not isinstance(source, fx.Node):
+        return None
+    # A chunk or split makes a tuple, which has no histogram of its own.
+    makes_tuple = isinstance(source.meta.get("val"), (tuple, list))
+    return moved_from(source) if makes_tuple else source.name
+
+
+def _pads_zeros(node: fx.Node) -> bool:
+    """pad(x, widths, mode, value)."""
+    return node.args[2:3] in ((), ("constant",)) and node.args[3:4] in ((), (None,), (0,))
+
+
+class _Fingerprints(Visitor):
+    def __init__(self, program: Program) -> None:
+        super().__init__(program.module)
+        self.example = program.example
+        self.found: dict[str, Fingerprint] = {}
+
+    def collect(self) -> dict[str, Fingerprint]:
+        self.run(self.example)
+        return self.found
+
+    def show(self, node: fx.Node, value: Tensor) -> None:
+        self.found[node.name] = fingerprint(value)
+
+
+def fingerprint(value: Tensor) -> Fingerprint:
+    """(mean, std, minimum, maximum, count); the std is the population's."""
+    if not value.numel():
+        return 0.0, 0.0, 0.0, 0.0, 0
+    variance, mean = torch.var_mean(value.double(), correction=0)
+    minimum, maximum = torch.aminmax(value)
+    return float(mean), float(variance.sqrt()), float(minimum), float(maximum), value.numel()

@@ -1,0 +1,1 @@
+"""Range estimators, one per file: histogram -> (low, high)."""

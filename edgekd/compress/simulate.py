@@ -1,0 +1,92 @@
+"""Evaluates a program as its quantization description says, in reference arithmetic.
+
+Every integer operator reads tensors that went through their 8-bit grid, with weights and biases that went through
+theirs, computes in float32, and its result goes through its own grid. This is what quantization itself costs, apart
+from any runtime's kernels. A result read only by a clipping operator (ReLU) in integers is not rounded: the grid of
+the clipped result does both at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx
+
+from edgekd.compress import affine
+from edgekd.compress.description import Description
+from edgekd.compress.fold import Program
+from edgekd.compress.nodes import attribute, layer_arguments, operator_type
+from edgekd.compress.operators import CLIPPING, WEIGHTED
+from edgekd.compress.tensors import as_numpy, as_tensor
+from edgekd.errors import CompressError
+
+
+def simulate(program: Program, description: Description, x: Tensor) -> Tensor:
+    """Logits `(B, K)` of a batch `(B, C, H, W)` in simulated INT8."""
+    with torch.inference_mode():
+        return cast(Tensor, Simulation(program, description).run(x))
+
+
+class Simulation(fx.Interpreter):
+    """A program in simulated INT8; call `run(x)` as often as needed, weights are quantized once."""
+
+    def __init__(self, program: Program, description: Description) -> None:
+        """A simulation of `description`, which must be of this very program."""
+        super().__init__(program.module, garbage_collect_values=True)
+        self.description = description
+        self.integer = set(description.quantized)
+        self.weights: dict[str, tuple[Tensor, Tensor | None]] = {}
+
+    def grid(self, name: str) -> affine.Affine:
+        """Grid of one activation tensor."""
+        found = self.description.activations[name]
+        return affine.activation(found.low, found.high, symmetric=self.description.activation_grid == "symmetric")
+
+    def run_node(self, n: fx.Node) -> Any:
+        """One operator, on quantized inputs if it runs in integers; its result rounded if its readers do."""
+        is_weighted = n.name in self.integer and operator_type(n) in WEIGHTED
+        value = self._weighted(n) if is_weighted else super().run_node(n)
+        if n.name in self.description.activations and self._is_rounded(n):
+            return as_tensor(affine.fake_quantize(as_numpy(value), self.grid(n.name)))
+        return value
+
+    def _is_rounded(self, node: fx.Node) -> bool:
+        readers = [user for user in node.users if user.name in self.integer]
+        if node.name not in self.integer:
+            return bool(readers)
+        return not (len(node.users) == 1 and len(readers) == 1 and operator_type(readers[0]) in CLIPPING)
+
+    def _weighted(self, node: fx.Node) -> Any:
+        args, kwargs = self.fetch_args_kwargs_from_env(node)
+        if node.name not in self.weights:
+            self.weights[node.name] = quantized_weights(self, node)
+        weight, bias = self.weights[node.name]
+        rest = {name: value for name, value in kwargs.items() if name not in ("weight", "bias")}
+        return cast(Any, node.target)(args[0], weight, bias, *args[3:], **rest)
+
+
+def quantized_weights(simulation: Simulation, node: fx.Node) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of one layer after their grids."""
+    described = simulation.description
+    inputs = simulation.grid(cast(fx.Node, node.args[0]).name)
+    axis = WEIGHTED[operator_type(node)] if described.per_channel else None
+    weight, bias = (_constant(simulation, argument) for argument in layer_arguments(node))
+    if weight is None:
+        raise CompressError("a layer that is to run in integers has no constant weight", where=node.name)
+    if bias is None:
+        grid = affine.weight(weight, bits=described.weight_bits, axis=axis)
+        return as_tensor(affine.fake_quantize(weight, grid)), None
+    least = affine.least_weight_scale(bias, float(inputs.scale))
+    floor = least.max(keepdims=True)[0] if axis is None else least
+    grid = affine.weight(weight, bits=described.weight_bits, axis=axis, least_scale=floor)
+    rounded = affine.fake_quantize(bias, affine.bias(inputs, grid))
+    return as_tensor(affine.fake_quantize(weight, grid)), as_tensor(rounded)
+
+
+def _constant(simulation: Simulation, node: fx.Node | None) -> NDArray[np.float32] | None:
+    if node is None or node.op != "get_attr":
+        return None
+    return as_numpy(attribute(simulation.module, str(node.target)))

@@ -1,0 +1,76 @@
+"""Distill: a student learns from a frozen teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekd.backends import need
+from edgekd.distill.loss import LOSSES, Loss
+from edgekd.distill.section import DistillSection
+from edgekd.distill.settings import TrainSettings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from edgekd.data.arrays import ImageData
+    from edgekd.distill.teacher_cache import TeacherCache
+    from edgekd.progress import Progress
+
+__all__ = ["LOSSES", "DistillSection", "Loss", "TrainSettings", "predict", "train"]
+
+
+def train(
+    model: nn.Module,
+    data: ImageData,
+    settings: TrainSettings,
+    losses: Sequence[Loss],
+    *,
+    seed: int,
+    work: Path,
+    progress: Progress,
+    teacher: nn.Module | None = None,
+    cache: TeacherCache | None = None,
+) -> dict[str, Any]:
+    """Trains `model` in place and leaves the weights of its best epoch in it.
+
+    Args:
+        model: the network; `(B, C, H, W)` float32 to `(B, K)` logits. Ends on the CPU in evaluation mode.
+        data: the prepared images; learns from the training split, selects on the validation split.
+        settings: the recipe's `train:` block.
+        losses: the terms of the total loss. `[ce]` without a teacher is ordinary training.
+        seed: decides batch order, augmentation, projectors and dropout.
+        work: where the resumable state lives; the caller removes it. A training that was killed goes on from there and
+            ends in the same bits as one that was not.
+        progress: where progress is shown.
+        teacher: frozen here, in place; None when no loss needs it, or when its outputs are cached.
+        cache: the teacher's outputs, made for the same augmentation and seed.
+
+    Returns:
+        `epochs` (one row each: `epoch`, `train_loss`, `terms`, `validation_accuracy`, `learning_rate`, `seconds`),
+        `best_epoch`, `best_validation_accuracy`, `stopped_early`, `steps_per_epoch`, `batch_size`, `precision`,
+        `device`, `threads`.
+
+    Raises:
+        RecipeError: settings that do not fit the data, e.g. a warm-up longer than the training.
+        ModelError: a tapped layer that does not exist, or a teacher that does not fit.
+        EdgekdError: the loss is no longer a finite number.
+        StoreError: the checkpoint cannot be written.
+    """
+    need("torch")
+    from edgekd.distill.loop import train as run
+
+    return run(model, data, settings, losses, seed=seed, work=work, progress=progress, teacher=teacher, cache=cache)
+
+
+def predict(
+    model: nn.Module, data: ImageData, indices: NDArray[np.int64], batch_size: int = 256
+) -> NDArray[np.float32]:
+    """`(N, K)` float32 logits of the samples `indices`, in evaluation mode."""
+    need("torch")
+    from edgekd.distill.inference import predict as run
+
+    return run(model, data, indices, batch_size)

@@ -1,0 +1,1 @@
+"""Distillation losses, one paper per file, named by their file in a recipe."""

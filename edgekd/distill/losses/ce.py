@@ -1,0 +1,36 @@
+"""Cross-entropy with the hard labels.
+
+With q = softmax(z), K classes and smoothing e, the target puts 1 - e on the label y and spreads e evenly:
+
+    loss = mean over the batch of  -(1 - e) * log q_y  -  e / K * sum_k log q_k
+
+Label smoothing: Szegedy et al. 2015, https://arxiv.org/abs/1512.00567, section 7.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from edgekd.distill.loss import Loss, Outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CrossEntropy(Loss):
+    """Cross-entropy between the student and the labels.
+
+    Attributes:
+        label_smoothing: share of the target that is spread over all classes.
+    """
+
+    needs_teacher: ClassVar[bool] = False
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+    def __call__(self, outputs: Outputs) -> Tensor:
+        """The formula above."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(outputs.student, outputs.labels, label_smoothing=self.label_smoothing)

@@ -1,0 +1,108 @@
+"""The total loss of a training: its terms, their projectors and the layers they tap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from edgekd.distill.loss import Loss, Outputs, Shape
+from edgekd.distill.taps import Taps
+from edgekd.errors import ModelError, RecipeError
+from edgekd.models.modules import evaluating
+
+
+def term_names(losses: Sequence[Loss]) -> list[str]:
+    """A distinct name per loss: `hint`, `hint_2`, ..."""
+    names: list[str] = []
+    for loss in losses:
+        count = sum(earlier.method_name == loss.method_name for earlier in losses[: len(names)])
+        names.append(loss.method_name if count == 0 else f"{loss.method_name}_{count + 1}")
+    return names
+
+
+class Objective:
+    """`sum_i weight_i * loss_i` of a batch.
+
+    Attributes:
+        names: one per term.
+        projectors: one module per term that learns one; trained with the student, dropped at the end.
+
+    Args:
+        losses: the terms.
+        student: the network that learns; it is tapped until `close`.
+        teacher: the frozen network, or None.
+        example: an input batch, from which the tapped layers' shapes are found.
+
+    Raises:
+        ModelError: a tapped layer does not exist or has the wrong shape.
+        RecipeError: there are no losses, or all their weights are 0.
+    """
+
+    def __init__(self, losses: Sequence[Loss], student: nn.Module, teacher: nn.Module | None, example: Tensor) -> None:
+        if not any(loss.weight for loss in losses):
+            raise RecipeError("there is nothing to learn from", where="losses", accepted="a loss of weight above 0")
+        self._losses = list(losses)
+        self.names = term_names(losses)
+        pairs = [loss.taps() for loss in losses]
+        teacher_layers = [name for _, names in pairs for name in names]
+        if teacher_layers and teacher is None:
+            raise ModelError(
+                "these losses look inside the teacher, which is not there",
+                received=", ".join(name for name, (_, names) in zip(self.names, pairs, strict=True) if names),
+                hint="give the recipe a teacher section",
+            )
+        with ExitStack() as stack:
+            self._student_taps = stack.enter_context(Taps(student, [n for names, _ in pairs for n in names], "student"))
+            self._teacher_taps = None
+            if teacher is not None and teacher_layers:
+                self._teacher_taps = stack.enter_context(Taps(teacher, teacher_layers, "teacher"))
+            self.projectors = self._build_projectors(student, teacher, example)
+            self._projector_of = dict(self.projectors.items())
+            self._open = stack.pop_all()
+
+    @property
+    def taps_teacher(self) -> bool:
+        """Whether the teacher must run online because a loss looks at its layers."""
+        return self._teacher_taps is not None
+
+    def __call__(self, student: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The total loss and the `(terms,)` unweighted losses, of the batch that the networks saw last."""
+        outputs = Outputs(
+            student.float(),
+            labels,
+            None if teacher is None else teacher.float(),
+            _float32(self._student_taps.values),
+            _float32(self._teacher_taps.values) if self._teacher_taps is not None else {},
+        )
+        total = torch.zeros((), device=student.device)
+        terms: list[Tensor] = []
+        for name, loss in zip(self.names, self._losses, strict=True):
+            term = loss(replace(outputs, projector=self._projector_of.get(name)))
+            total = total + loss.weight * term
+            terms.append(term.detach())
+        return total, torch.stack(terms)
+
+    def close(self) -> None:
+        """Removes the taps."""
+        self._open.close()
+
+    def _build_projectors(self, student: nn.Module, teacher: nn.Module | None, example: Tensor) -> nn.ModuleDict:
+        shapes: list[dict[str, Shape]] = []
+        for model, taps in ((student, self._student_taps), (teacher, self._teacher_taps)):
+            if model is not None and taps is not None and taps.layers:
+                with evaluating(model), torch.inference_mode():
+                    model(example)
+            shapes.append({} if taps is None else {name: tuple(value.shape) for name, value in taps.values.items()})
+            if taps is not None and (silent := [name for name in taps.layers if name not in taps.values]):
+                raise ModelError("a tapped layer is not used in the forward pass", received=", ".join(silent))
+        built = {name: loss.build(*shapes) for name, loss in zip(self.names, self._losses, strict=True)}
+        found = nn.ModuleDict({name: module for name, module in built.items() if module is not None})
+        return found.to(example.device)
+
+
+def _float32(taps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.float() for name, value in taps.items()}

@@ -1,0 +1,1 @@
+"""Optimisers, one per file, named by their file in a recipe."""

@@ -1,0 +1,78 @@
+"""Taps: the outputs of named layers, caught by forward hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from edgekd.errors import ModelError, nearest
+from edgekd.models.modules import named_modules
+
+LISTED_LAYERS = 60
+
+
+class Taps:
+    """Catches layer outputs while it is open.
+
+        with Taps(model, ["layer2"], "student") as taps:
+            logits = model(x)
+            taps.values["layer2"]       # of the latest forward pass
+
+    Attributes:
+        values: output of each layer, by name.
+        layers: the tapped names, each once.
+
+    Args:
+        model: the network.
+        layers: module names, as in `model.named_modules()`.
+        role: `"student"` or `"teacher"`, for messages.
+
+    Raises:
+        ModelError: a layer does not exist (the message lists those that do), or does not put out one tensor.
+    """
+
+    def __init__(self, model: nn.Module, layers: Iterable[str], role: str) -> None:
+        self.values: dict[str, Tensor] = {}
+        self._role = role
+        existing = {name: module for name, module in named_modules(model) if name}
+        wanted = list(dict.fromkeys(layers))
+        missing = [name for name in wanted if name not in existing]
+        if missing:
+            names = list(existing)
+            shown = ", ".join(names[:LISTED_LAYERS])
+            more = f" and {len(names) - LISTED_LAYERS} more" if len(names) > LISTED_LAYERS else ""
+            raise ModelError(
+                f"the {role} has no layer '{missing[0]}'{nearest(missing[0], names)}",
+                received=", ".join(missing),
+                accepted=shown + more,
+            )
+        self._modules = {name: existing[name] for name in wanted}
+        self.layers = wanted
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> Taps:
+        for name, module in self._modules.items():
+            self._handles.append(cast(Any, module).register_forward_hook(self._hook(name)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _hook(self, name: str) -> Any:
+        def catch(module: nn.Module, inputs: object, output: object) -> None:
+            if not isinstance(output, Tensor):
+                raise ModelError(
+                    f"the {self._role}'s layer '{name}' cannot be tapped: it does not put out one tensor",
+                    received=type(output).__name__,
+                )
+            self.values[name] = output
+
+        return catch

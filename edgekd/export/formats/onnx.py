@@ -1,0 +1,52 @@
+"""ONNX for ONNX Runtime: float, or INT8 as QuantizeLinear/DequantizeLinear pairs; any batch size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from edgekd.backends import versions
+from edgekd.export.format import Exported, Format, weight_bits
+
+if TYPE_CHECKING:
+    from edgekd.compress.description import Description
+    from edgekd.compress.fold import Program
+    from edgekd.compress.rules import QuantizationRules
+
+ENTRY = "model.onnx"
+
+
+class Onnx(Format):
+    """One `model.onnx`: input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32."""
+
+    runtime: ClassVar[str] = "onnxruntime"
+
+    def identity(self) -> dict[str, Any]:
+        """Versions of torch's exporter and of ONNX Runtime's QDQ writer."""
+        return versions("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+    def export(
+        self, program: Program, description: Description | None, folder: Path, rules: QuantizationRules
+    ) -> Exported:
+        """Writes `model.onnx`; an INT8 file's multiplying operators must fuse into integer kernels."""
+        from edgekd.export.kernels import onnxruntime_kernels
+        from edgekd.export.onnx_file import operators, save_onnx, signature
+        from edgekd.export.onnx_float import LAYOUTS, OPSET, float_onnx
+        from edgekd.export.onnx_graph import bound_onnx
+        from edgekd.export.onnx_qdq import place
+
+        notes: dict[str, Any] = {"opset": OPSET}
+        path = folder / ENTRY
+        if description is None:
+            model = float_onnx(program)
+            save_onnx(model, path)
+        else:
+            bits = weight_bits(description, rules)
+            placed = place(bound_onnx(program, description), bits)
+            model = placed.model
+            save_onnx(model, path)
+            kernels = onnxruntime_kernels(path)
+            unfused = kernels.require(placed.counts, "ONNX Runtime")
+            notes |= kernels.notes("onnxruntime") | {"weight_bits": bits, "unfused": unfused, "left_float": placed.left}
+        inputs, outputs = signature(model, LAYOUTS)
+        return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators(model)})

@@ -1,0 +1,92 @@
+"""TensorRT bundle: explicit-QDQ or float ONNX that conforms to TensorRT's rules, and what builds the engine from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from edgekd.backends import versions
+from edgekd.errors import ExportError
+from edgekd.export.format import Exported, Format
+
+if TYPE_CHECKING:
+    from edgekd.artifact import Tensor
+    from edgekd.compress.description import Description
+    from edgekd.compress.fold import Program
+    from edgekd.compress.rules import QuantizationRules
+
+ENTRY = "model.onnx"
+BUNDLE = "edgekd.export.tensorrt_bundle"
+
+
+class TensorRt(Format):
+    """`model.onnx`, `build_engine.py` and `README.md`: the engine is built on the device, by TensorRT 10 or 11.
+
+    Input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32.
+    """
+
+    runtime: ClassVar[str] = "tensorrt"
+    stand_in: ClassVar[str | None] = "onnxruntime"
+
+    def identity(self) -> dict[str, Any]:
+        """Versions of torch's exporter; TensorRT itself is on the device."""
+        return versions("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+    def export(
+        self, program: Program, description: Description | None, folder: Path, rules: QuantizationRules
+    ) -> Exported:
+        """Writes the bundle; refuses a graph that TensorRT would refuse. Weights always have 8 bits."""
+        from edgekd.export.onnx_file import operators, save_onnx, signature
+        from edgekd.export.onnx_float import LAYOUTS, OPSET, float_onnx
+        from edgekd.export.onnx_graph import bound_onnx
+        from edgekd.export.tensorrt_qdq import place
+        from edgekd.export.tensorrt_rules import conforms
+
+        notes: dict[str, Any] = {"opset": OPSET}
+        if description is None:
+            model = float_onnx(program)
+        else:
+            placed = place(bound_onnx(program, description))
+            model = placed.model
+            notes |= {
+                "weight_bits": 8,
+                "integer_kernels": placed.counts,
+                "float_kernels": placed.floating(),
+                "kernels_seen_in": "file; TensorRT decides on the device",
+                "left_float": placed.left,
+                "ranges_chosen_for": description.activation_grid,
+            }
+        reasons = conforms(model)
+        if reasons:
+            raise ExportError("the ONNX model does not conform to TensorRT's rules", received="; ".join(reasons[:8]))
+        save_onnx(model, folder / ENTRY)
+        inputs, outputs = signature(model, LAYOUTS)
+        _write_bundle(folder, inputs[0], outputs[0], "float32" if description is None else "INT8")
+        return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators(model)})
+
+
+def _write_bundle(folder: Path, source: Tensor, result: Tensor, precision: str) -> None:
+    from importlib.resources import files
+
+    what = {
+        "float32": "a float32 network",
+        "INT8": "an INT8 network with explicit, symmetric quantization (zero point 0, weights per output channel)",
+    }[precision]
+    bundle = files(BUNDLE)
+    (folder / "build_engine.py").write_bytes((bundle / "build_engine.py").read_bytes())
+    text = (bundle / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(
+        text.format(
+            what=what,
+            input=source.name,
+            output=result.name,
+            input_shape=_shape(source),
+            output_shape=_shape(result),
+            chw="x".join(str(size) for size in source.shape[1:]),
+        ),
+        encoding="utf-8",
+    )
+
+
+def _shape(tensor: Tensor) -> str:
+    return "(" + ", ".join("N" if size is None else str(size) for size in tensor.shape) + ")"

@@ -1,0 +1,88 @@
+"""The float ONNX model, written by torch's exporter: what every ONNX-based format starts from.
+
+Opset 18 is the exporter's own (`torch.onnx` writes 18 and converts upwards from there), and lies inside what every
+consumer reads: TensorRT 10.0 takes 9 to 20 (onnx-tensorrt `docs/operators.md`), ONNX Runtime 1.32 and OpenVINO 2026.4
+take more.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, cast
+
+from edgekd.backends import need
+from edgekd.errors import ExportError
+from edgekd.export.memo import once
+from edgekd.export.onnx_file import check_onnx, drop_unused, onnx_module, strip
+
+if TYPE_CHECKING:
+    from edgekd.compress.fold import Program
+
+OPSET = 18
+INPUT = "input"
+OUTPUT = "logits"
+LAYOUTS = {INPUT: "NCHW"}
+
+
+def float_onnx(program: Program) -> Any:
+    """A `ModelProto` with input `input` `(B, C, H, W)` and output `logits` `(B, K)`, B free; a copy of its own.
+
+    Raises:
+        ExportError: the network has an operator that ONNX cannot express.
+    """
+    kept = once(program, "float_onnx", lambda: _export(program))
+    copy = onnx_module().ModelProto()
+    copy.CopyFrom(kept)
+    return copy
+
+
+def _export(program: Program) -> Any:
+    import torch
+
+    onnx = onnx_module()
+    need("onnxscript", extra="onnx")
+    x = program.example[:1].repeat(2, 1, 1, 1)  # (2, C, H, W): a batch of 1 would be taken for a constant
+    try:
+        with warnings.catch_warnings():
+            # The program is in evaluation mode already; what else is said is for the exporter's developers.
+            warnings.simplefilter("ignore")
+            exported = cast(Any, torch.onnx).export(
+                program.module,
+                (x,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                opset_version=OPSET,
+                optimize=True,
+                verbose=False,
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0][:300]
+        raise ExportError("the network cannot be written as ONNX", received=reason) from error
+    if exported is None:
+        raise ExportError("torch's ONNX exporter returned nothing")
+    model: Any = exported.model_proto
+    strip(model)
+    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    _tidy(model)
+    check_onnx(model, "the float ONNX model")
+    return model
+
+
+def _tidy(model: Any) -> None:
+    """Pools over all of height and width become GlobalAveragePool, which integer runtimes know; names stay."""
+    onnx = onnx_module()
+    constants = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
+    ranks = {item.name: len(item.type.tensor_type.shape.dim) for item in model.graph.value_info}
+    for node in model.graph.node:
+        if node.op_type != "ReduceMean" or len(node.input) < 2 or node.input[1] not in constants:
+            continue
+        keeps = all(attribute.i == 1 for attribute in node.attribute if attribute.name == "keepdims")
+        rank = ranks.get(node.input[0], 0)
+        axes = sorted(int(axis) % rank for axis in constants[node.input[1]].ravel()) if rank else []
+        if keeps and rank == 4 and axes == [2, 3]:
+            node.op_type = "GlobalAveragePool"
+            del node.input[1:]
+            del node.attribute[:]
+    drop_unused(model)

@@ -1,0 +1,152 @@
+"""An ONNX model's tensors by value, and which of its operators the quantization description makes integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.backends import need
+from edgekd.compress.operators import WEIGHTED
+from edgekd.compress.tensors import as_numpy
+from edgekd.errors import ExportError
+from edgekd.export.bind import Binding, Fingerprint, Moments, Step, bind
+from edgekd.export.memo import once
+from edgekd.export.onnx_file import onnx_module
+from edgekd.export.onnx_float import INPUT, float_onnx
+
+if TYPE_CHECKING:
+    from edgekd.compress.description import Description
+    from edgekd.compress.fold import Program
+
+# Operators whose output holds only values of their input (Pad adds zeros): 8-bit tensors pass through as they are.
+PASSES = {
+    "Flatten",
+    "Identity",
+    "MaxPool",
+    "Pad",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
+
+# Clipping activations: an asymmetric 8-bit quantizer that ends where they clip does their work.
+CLIPS = {"Clip", "Relu"}
+
+
+@dataclass(frozen=True)
+class BoundGraph:
+    """The float model with the description bound to it.
+
+    Attributes:
+        model: float `ModelProto`, the caller's own.
+        binding: range and described names of its tensors.
+        integer: names of the nodes that the description makes integers.
+        kept: node name to the description's reason why it stays in float.
+        per_channel: weights have one scale per output channel.
+    """
+
+    model: Any
+    binding: Binding
+    integer: list[str]
+    kept: dict[str, str]
+    per_channel: bool
+
+
+def bound_onnx(program: Program, description: Description) -> BoundGraph:
+    """The float ONNX model of a program with its quantization description bound by value.
+
+    Raises:
+        ExportError: a quantized operator's tensor cannot be found in the description, or only ambiguously.
+    """
+    model = float_onnx(program)
+    seen = once(program, "onnx_fingerprints", lambda: fingerprints(model, as_numpy(program.example)))
+    binding = bind(seen, steps(model, set(seen)), description)
+    integer, kept = _divide(model, binding, program, description)
+    by_name = {node.name: node for node in model.graph.node}
+    for name in integer:
+        node = by_name[name]
+        binding.require([t for t in (*node.input, *node.output) if t in seen], where=f"{node.op_type} {name}")
+    return BoundGraph(model=model, binding=binding, integer=integer, kept=kept, per_channel=description.per_channel)
+
+
+def fingerprints(model: Any, samples: NDArray[Any]) -> dict[str, Fingerprint]:
+    """Fingerprint of every float tensor that depends on the input, over `samples` `(B, C, H, W)`, one at a time."""
+    onnx = onnx_module()
+    ort: Any = need("onnxruntime", extra="onnx")
+    wide = onnx.ModelProto()
+    wide.CopyFrom(model)
+    live = _depends_on_input(wide)
+    known = {item.name for item in wide.graph.output}
+    for name in live:
+        if name not in known:
+            wide.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(wide.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [item.name for item in session.get_outputs() if item.type == "tensor(float)"]
+    moments = {name: Moments() for name in (INPUT, *names)}
+    for index in range(len(samples)):
+        sample = np.ascontiguousarray(samples[index : index + 1], dtype=np.float32)  # (1, C, H, W)
+        moments[INPUT].add(sample)
+        for name, value in zip(names, session.run(names, {INPUT: sample}), strict=True):
+            moments[name].add(value)
+    return {name: item.fingerprint() for name, item in moments.items()}
+
+
+def _depends_on_input(model: Any) -> list[str]:
+    live = {INPUT}
+    ordered: list[str] = []
+    for node in model.graph.node:
+        if live.intersection(node.input):
+            live.update(node.output)
+            ordered.extend(name for name in node.output if name)
+    return ordered
+
+
+def steps(model: Any, live: set[str]) -> list[Step]:
+    """The model's operators as binding sees them."""
+    return [
+        Step(
+            operator=node.op_type,
+            inputs=[name for name in node.input if name in live],
+            outputs=[name for name in node.output if name],
+            passes=node.op_type in PASSES,
+        )
+        for node in model.graph.node
+    ]
+
+
+def _divide(
+    model: Any, binding: Binding, program: Program, description: Description
+) -> tuple[list[str], dict[str, str]]:
+    """Names of the nodes to quantize, and of those that stay in float with the description's reason."""
+    quantized = set(description.quantized)
+    layers, operators = program.layers(), program.operators()
+    reasons = {item.layer: item.reason for item in description.kept_float}
+    integer: list[str] = []
+    kept: dict[str, str] = {}
+    placed: set[str] = set()
+    for node in model.graph.node:
+        names = [name for name in binding.names.get(node.output[0], []) if name in operators]
+        chosen = [name for name in names if name in quantized]
+        if chosen and node.op_type not in PASSES | CLIPS:
+            integer.append(node.name)
+            placed.update(chosen)
+        elif names and not chosen:
+            kept[node.name] = reasons.get(layers[names[0]], "the quantization description keeps it in float")
+    lost = [name for name in description.quantized if operators.get(name) in WEIGHTED and name not in placed]
+    if lost:
+        raise ExportError(
+            "layers that the quantization description makes integers are not in the exported graph",
+            received=", ".join(layers[name] for name in lost[:8]),
+            hint="keep them in float: compress: {keep_float: [...]}",
+        )
+    return integer, kept

@@ -1,0 +1,1 @@
+"""Files that travel in a TensorRT bundle as they are."""

@@ -1,0 +1,44 @@
+"""The contract of a model source: what a recipe names under `model:`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
+
+from edgekd.family import Family, Method
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class ModelSource(Method):
+    """Builds an image classifier: `(B, channels, H, W)` float32 to `(B, classes)` logits."""
+
+    def identity(self) -> dict[str, JsonValue]:
+        """What decides the built network besides the fields: package versions, source digests. Imports no torch."""
+        raise NotImplementedError
+
+    def build(self, classes: int, channels: int) -> nn.Module:
+        """A freshly initialised network; the same one for the same torch seed.
+
+        Raises:
+            ModelError: the network does not exist, or does not fit the number of classes or channels.
+        """
+        raise NotImplementedError
+
+    def pretrained(self, classes: int, channels: int) -> nn.Module:
+        """The network with its published weights; a fresh head where the number of classes differs.
+
+        Raises:
+            ModelError: there are no published weights, or they cannot be fetched.
+        """
+        raise NotImplementedError
+
+    @property
+    def licence(self) -> str:
+        """Licence of the architecture's code and published weights, as far as the source knows it."""
+        raise NotImplementedError
+
+
+MODELS = Family("edgekd.models.sources", ModelSource)

@@ -1,0 +1,79 @@
+"""Which figures stand against which: the timing that represents an artifact, and INT8 against float32."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgekd.report.document import Document, Exported, Latency
+
+SAME_SPEED = 0.05
+"""Two medians within 5 % of each other are called equal: repeated runs of one file differ by that much."""
+
+
+def smallest_batch(document: Document) -> int | None:
+    """The smallest batch size that was timed, over all artifacts; None when nothing was."""
+    return min((row.batch_size for artifact in document.artifacts for row in _timed(artifact)), default=None)
+
+
+def best_latency(artifact: Exported, batch_size: int | None) -> Latency | None:
+    """The row of the thread count with the smallest median at `batch_size`; None when it was not timed there."""
+    rows = [row for row in _timed(artifact) if row.batch_size == batch_size]
+    return min(rows, key=lambda row: row.p50_ms or 0.0, default=None)
+
+
+def _timed(artifact: Exported) -> list[Latency]:
+    return [row for row in artifact.measurement.latency if row.p50_ms is not None] if artifact.measurement else []
+
+
+@dataclass(frozen=True)
+class SpeedUp:
+    """An INT8 file against the float32 file of the same network, format, runtime and target, each at its best threads.
+
+    Attributes:
+        int8_ms: median latency of the INT8 file.
+        float32_ms: median latency of the float32 file.
+    """
+
+    int8: Exported
+    int8_ms: float
+    float32_ms: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast as float32; below 1: slower."""
+        return self.float32_ms / self.int8_ms
+
+    @property
+    def verdict(self) -> str:
+        """`faster`, `equal` (within 5 %) or `slower`."""
+        if self.ratio >= 1 + SAME_SPEED:
+            return "faster"
+        return "equal" if self.ratio >= 1 - SAME_SPEED else "slower"
+
+
+def speed_ups(document: Document) -> list[SpeedUp]:
+    """Every INT8 file that was timed together with its float32 counterpart, in the document's order."""
+    batch = smallest_batch(document)
+    found: list[SpeedUp] = []
+    for artifact in document.artifacts:
+        row = best_latency(artifact, batch)
+        other = counterpart(document, artifact)
+        reference = best_latency(other, batch) if other else None
+        if row and reference and row.p50_ms and reference.p50_ms:
+            found.append(SpeedUp(artifact, row.p50_ms, reference.p50_ms))
+    return found
+
+
+def counterpart(document: Document, artifact: Exported) -> Exported | None:
+    """The float32 file that an INT8 file is to be compared with."""
+    if artifact.precision != "int8":
+        return None
+    wanted = (artifact.target, artifact.model, artifact.format, artifact.runtime, "float32")
+    return next(
+        (
+            other
+            for other in document.artifacts
+            if (other.target, other.model, other.format, other.runtime, other.precision) == wanted
+        ),
+        None,
+    )

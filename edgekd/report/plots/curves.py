@@ -1,0 +1,67 @@
+"""Curves over epochs: a legend with dash patterns, so that colour is never the only difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgekd.report.plots.axes import Frame, draw
+from edgekd.report.plots.canvas import Canvas
+from edgekd.report.plots.scale import Scale, fit
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A named series of (epoch, value); at least one point."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    series: int
+
+
+def curves(
+    lines: Sequence[Curve], size: tuple[int, int], bounds: tuple[float, float], *, y_title: str, title: str, css: str
+) -> str:
+    """The figure as SVG.
+
+    Args:
+        lines: at least one curve; a curve of one epoch is drawn as a dot.
+        size: width and height in pixels.
+        bounds: values that the y axis cannot leave.
+        y_title: what is drawn, with its unit.
+        title: the figure in words, for those who cannot see it.
+        css: class of the drawing.
+    """
+    width, height = size
+    canvas = Canvas(width, height)
+    frame = Frame(48, width - 12, 54, height - 44)
+    epochs = [x for line in lines for x, _ in line.points]
+    values = [y for line in lines for _, y in line.points]
+    x = _epochs(min(epochs), max(epochs), frame, max(3, width // 60))
+    y = fit(values, frame.bottom, frame.top, ticks=max(3, height // 55), bounds=bounds)
+    y_full = f"{y_title}, logarithmic" if y.log else y_title
+    draw(canvas, frame, x, y, x_title="epoch", y_title=y_full)
+    _legend(canvas, frame, lines)
+    for line in lines:
+        at = [(x(epoch), y(value)) for epoch, value in line.points]
+        if len(at) > 1:
+            canvas.polyline(at, f"curve s{line.series} d{line.series}")
+        for px, py in at if len(at) == 1 else at[-1:]:
+            canvas.circle(px, py, 3.5, f"mark full s{line.series}", f"{line.name}: {line.points[-1][1]:.4g}")
+    return canvas.svg(title, css)
+
+
+def _epochs(low: float, high: float, frame: Frame, ticks: int) -> Scale:
+    if low == high:
+        return Scale(low - 1, high + 1, frame.left, frame.right, False, (low,))
+    step = next(size for size in (1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000, 10**6) if (high - low) / size <= ticks)
+    first = -(-int(low) // step) * step
+    return Scale(low, high, frame.left, frame.right, False, tuple(float(n) for n in range(first, int(high) + 1, step)))
+
+
+def _legend(canvas: Canvas, frame: Frame, lines: Sequence[Curve]) -> None:
+    x = frame.left
+    for line in lines:
+        canvas.line(x, 12, x + 22, 12, f"curve s{line.series} d{line.series}")
+        canvas.text(x + 28, 16, line.name, "label")
+        x += 28 + canvas.text_width(line.name) + 16

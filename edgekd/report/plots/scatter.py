@@ -1,0 +1,115 @@
+"""Accuracy against latency: one mark per file, a bar for its 95 % interval, labels beside the marks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgekd.report.plots.axes import Frame, draw
+from edgekd.report.plots.canvas import Canvas
+from edgekd.report.plots.scale import fit
+
+MARK = 5.0
+SIDES = (0, 180)
+"""Degrees: right and left of the mark, for adjacent labels only: a level leader line would cross other marks."""
+ANGLES = (90, 270, 45, 315, 135, 225, 65, 295, 115, 245)
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One file.
+
+    Attributes:
+        latency_ms: median latency, > 0.
+        accuracy: top-1 accuracy in [0, 1], with its interval `low` to `high`.
+        label: written beside the mark.
+        filled: INT8; float32 is hollow.
+        series: which colour, from 0; one per runtime.
+    """
+
+    latency_ms: float
+    accuracy: float
+    low: float
+    high: float
+    label: str
+    filled: bool
+    series: int
+
+
+def scatter(marks: Sequence[Mark], width: int, height: int, title: str, css: str) -> str:
+    """The figure as SVG; `marks` holds at least one."""
+    canvas = Canvas(width, height)
+    frame = Frame(44, width - 14, 30, height - 44)
+    times = [mark.latency_ms for mark in marks]
+    x = fit(times, frame.left + 10, frame.right - 10, ticks=max(3, width // 90), bounds=(0.0, math.inf))
+    spread = [100 * value for mark in marks for value in (mark.low, mark.high)]
+    y = fit(spread, frame.bottom, frame.top, ticks=max(3, height // 60), bounds=(0.0, 100.0), log=False)
+    scale_note = ", logarithmic" if x.log else ""
+    draw(canvas, frame, x, y, x_title=f"median latency, ms{scale_note}", y_title="test accuracy, %")
+    centres = [(x(mark.latency_ms), y(100 * mark.accuracy)) for mark in marks]
+    bars = [(at, y(100 * mark.high), at, y(100 * mark.low)) for mark, (at, _) in zip(marks, centres, strict=True)]
+    places = _places(canvas, frame, marks, centres, bars)
+    for mark, bar in zip(marks, bars, strict=True):
+        canvas.line(*bar, f"interval s{mark.series % 6}")
+    for centre, (box, far) in zip(centres, places, strict=True):
+        if far:
+            canvas.line(*centre, min(max(centre[0], box[0]), box[2]), min(max(centre[1], box[1]), box[3]), "leader")
+    for mark, centre in zip(marks, centres, strict=True):
+        draw_mark = canvas.circle if mark.filled else canvas.square
+        text = f"{mark.label}: {mark.latency_ms:.3g} ms, {100 * mark.accuracy:.2f} %"
+        draw_mark(*centre, MARK, f"mark {'full' if mark.filled else 'hollow'} s{mark.series % 6}", text)
+    for mark, (box, _) in zip(marks, places, strict=True):
+        canvas.text(box[0], box[3] - 3, mark.label, "label")
+    return canvas.svg(title, css)
+
+
+def _places(
+    canvas: Canvas, frame: Frame, marks: Sequence[Mark], centres: Sequence[Point], bars: Sequence[Box]
+) -> list[tuple[Box, bool]]:
+    """For each label the nearest place that is free of marks, bars and earlier labels; True: it needs a leader line."""
+    taken = [(cx - MARK, cy - MARK, cx + MARK, cy + MARK) for cx, cy in centres]
+    taken += [(at - 1, top, at + 1, bottom) for at, top, _, bottom in bars]
+    found: dict[int, tuple[Box, bool]] = {}
+    for index in sorted(range(len(marks)), key=lambda index: centres[index]):
+        found[index] = _free_place(canvas, frame, marks[index].label, centres[index], taken)
+        taken.append(found[index][0])
+    return [found[index] for index in range(len(marks))]
+
+
+def _free_place(canvas: Canvas, frame: Frame, label: str, centre: Point, taken: list[Box]) -> tuple[Box, bool]:
+    size = canvas.text_width(label), canvas.font_size + 2
+    best: tuple[float, Box, bool] | None = None
+    for ring in range(1, 10):
+        reach = MARK + 3 + (ring - 1) * 9
+        for angle in (*(SIDES if ring == 1 else ()), *ANGLES):
+            box = _box(centre, size, math.radians(angle), reach)
+            outside = _outside(box, frame)
+            cost = sum(_overlap(box, other) for other in taken) + 50 * outside
+            if cost == 0:
+                return box, ring > 1
+            if best is None or cost < best[0]:
+                best = (cost, box, ring > 1)
+    if best is None:
+        raise ValueError("no candidate place for a label")
+    return best[1], best[2]
+
+
+def _box(centre: Point, size: Point, angle: float, reach: float) -> Box:
+    (cx, cy), (wide, tall) = centre, size
+    dx, dy = math.cos(angle), math.sin(angle)
+    middle_x = cx + dx * (reach + wide / 2)
+    middle_y = cy - dy * (reach + tall / 2)
+    return middle_x - wide / 2, middle_y - tall / 2, middle_x + wide / 2, middle_y + tall / 2
+
+
+def _overlap(one: Box, other: Box) -> float:
+    wide = min(one[2], other[2]) - max(one[0], other[0])
+    tall = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, wide) * max(0.0, tall)
+
+
+def _outside(box: Box, frame: Frame) -> float:
+    return max(0.0, frame.left - box[0], box[2] - frame.right, frame.top - 8 - box[1], box[3] - frame.bottom)

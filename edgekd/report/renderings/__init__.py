@@ -1,0 +1,1 @@
+"""Notations of the report, one per file."""

@@ -1,0 +1,1 @@
+"""Tables that sections are made of, one per file."""

@@ -1,0 +1,143 @@
+"""Step: the report document, the one source of numbers, put together from what the other steps stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log2
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekd.artifact import Artifact
+from edgekd.benchmark.machine import environment
+from edgekd.benchmark.metrics import agreement
+from edgekd.gates import best_latency_ms, judge
+from edgekd.models import ModelSection
+from edgekd.steps.context import Context
+from edgekd.steps.data import PreparedData
+from edgekd.steps.evaluate import test_logits
+from edgekd.steps.verify import LOGITS
+from edgekd.store import Entry
+from edgekd.target import Target
+
+@dataclass(frozen=True)
+class FloatModel:
+    """A float torch model of the run: teacher, student, or student trained alone."""
+
+    role: str
+    section: ModelSection
+    entry: Entry
+    evaluation: Entry
+
+
+@dataclass(frozen=True)
+class Made:
+    """An artifact in the run's folder with what was found out about it."""
+
+    artifact: Artifact
+    path: str
+    verification: Entry
+    measurement: Entry | str
+    reference: FloatModel
+
+
+def document(
+    context: Context, data: PreparedData, models: Sequence[FloatModel], made: Sequence[Made], targets: Sequence[Target]
+) -> dict[str, Any]:
+    """The report document (see `edgekd.report.document`)."""
+    teacher = next((model for model in models if model.role == "teacher"), None)
+    facts = data.entry.info
+    artifacts = [_artifact_row(item, teacher) for item in made]
+    gates = [
+        row
+        for item, artifact in zip(made, artifacts, strict=True)
+        for row in judge(context.recipe.gates, artifact, item.reference.evaluation.info["accuracy"])
+    ]
+    return {
+        "report_version": 1,
+        "name": context.recipe.name,
+        "recipe": context.raw,
+        "environment": environment(),
+        "data": facts,
+        "models": [_model_row(model, teacher) for model in models],
+        "temperatures": [] if teacher is None else teacher.evaluation.info["temperatures"],
+        "temperature_max_entropy_bits": log2(len(facts["classes"])),
+        "artifacts": artifacts,
+        "gates": gates,
+        "targets": [_target_row(target) for target in targets],
+        "warnings": [*facts["warnings"], *facts["calibration"]["warnings"], *slower_than_float(artifacts)],
+    }
+
+
+def _model_row(model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
+    info = model.evaluation.info
+    training = model.entry.info.get("training")
+    return {
+        "role": model.role,
+        "name": _name(model.section),
+        "parameters": info["parameters"],
+        "macs": info["macs"],
+        "size_bytes": info["size_bytes"],
+        "accuracy": None if info["accuracy"] is None else {"value": info["accuracy"], "samples": info["samples"], "split": "test"},
+        "agreement_with_teacher": None if teacher is None else agreement(test_logits(teacher.evaluation), test_logits(model.evaluation)),
+        "history": None if training is None else training["epochs"],
+    }
+
+
+def _name(section: ModelSection) -> str:
+    ((method, fields),) = section.model.model_dump(mode="json").items()
+    return " ".join([method, *(str(value) for value in fields.values() if isinstance(value, str | int))])
+
+
+def _artifact_row(item: Made, teacher: FloatModel | None) -> dict[str, Any]:
+    artifact, checked = item.artifact, item.verification.info
+    measured = item.measurement
+    logits = np.load(item.verification.folder / LOGITS)
+    return {
+        "target": artifact.target,
+        "model": artifact.model,
+        "format": artifact.format,
+        "precision": artifact.precision,
+        "runtime": artifact.runtime,
+        "path": item.path,
+        "size_bytes": model_size_bytes(artifact),
+        "accuracy": {"value": checked["accuracy"], "samples": checked["samples"], "arithmetic": checked["arithmetic"], "runtime": checked["runtime"]},
+        "agreement_with_teacher": None if teacher is None else agreement(test_logits(teacher.evaluation), logits),
+        "parity": checked["parity"],
+        "quantization": artifact.quantization,
+        "measurement": None if isinstance(measured, str) else measured.info,
+        "not_measured": measured if isinstance(measured, str) else None,
+        "notes": artifact.notes,
+    }
+
+
+def model_size_bytes(artifact: Artifact) -> int:
+    """Size of the files that the runtime loads: the model, not the probe nor the scripts beside it."""
+    stem = Path(artifact.entry).stem
+    return sum(record.size_bytes for name, record in artifact.files.items() if Path(name).stem == stem)
+
+
+def _target_row(target: Target) -> dict[str, Any]:
+    reasons = target.matches_host()
+    return {"name": target.name, "title": target.title, "this_machine": not reasons, "reasons": reasons}
+
+
+def slower_than_float(artifacts: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence for every INT8 file that is not faster than its float twin in the same runtime on this machine."""
+    found: list[str] = []
+    for row in artifacts:
+        if row["precision"] != "int8" or row["measurement"] is None or row["model"] != "student":
+            continue
+        same = ("target", "format", "model")
+        twin = next((other for other in artifacts if other["precision"] == "float32" and all(other[k] == row[k] for k in same)), None)
+        if twin is None or twin["measurement"] is None:
+            continue
+        quantized, floating = best_latency_ms(row["measurement"]), best_latency_ms(twin["measurement"])
+        if quantized is not None and floating is not None and quantized >= floating:
+            found.append(
+                f"{row['target']}, {row['format']}: INT8 is not faster than float here "
+                f"({quantized:.3g} ms against {floating:.3g} ms at p50); the float file is the better choice for latency"
+            )
+    return found

@@ -1,0 +1,196 @@
+"""Steps: the quantization description, the exported files, and the artifact folder that the user gets."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekd.artifact import Artifact, Tensor
+from edgekd.backends import versions
+from edgekd.benchmark import AGENT
+from edgekd.compress import compress
+from edgekd.compress.description import Description
+from edgekd.errors import RecipeError, StoreError
+from edgekd.export import FORMATS
+from edgekd.models import ModelSection
+from edgekd.steps.context import Context
+from edgekd.steps.data import PreparedData
+from edgekd.steps.evaluate import test_logits
+from edgekd.steps.train import open_model
+from edgekd.store import Entry, source_digest
+from edgekd.target import Target
+
+if TYPE_CHECKING:
+    from edgekd.compress.fold import Program
+
+Precision = Literal["float32", "int8"]
+CALIBRATION_BATCH = 16
+EXAMPLE_SAMPLES = 8
+PROBE_SAMPLES = 16
+PROBE = "probe.npz"
+
+
+@dataclass(frozen=True)
+class Source:
+    """The trained model that artifacts are made of.
+
+    Attributes:
+        role: `student`, or `teacher` for the quantized-teacher baseline.
+        section: its architecture.
+        entry: its weights.
+        evaluation: its test logits.
+    """
+
+    role: Literal["student", "teacher"]
+    section: ModelSection
+    entry: Entry
+    evaluation: Entry
+
+    def inputs(self, data: PreparedData) -> dict[str, Any]:
+        """What a result made of this model depends on."""
+        return {
+            "model": self.section.model.model_dump(mode="json"),
+            "identity": self.section.model.identity(),
+            "weights": self.entry.digest,
+            "data": data.digest,
+            "calibration": data.calibration_digest,
+        }
+
+
+def describe(context: Context, data: PreparedData, source: Source, target: Target) -> Entry:
+    """The quantization description for this model and this target's rules."""
+    section = context.recipe.compress
+    if section is None:
+        raise RecipeError("int8 needs a compress section", where="compress")
+    rules = target.rules()
+    inputs = {
+        **source.inputs(data),
+        "compress": section.model_dump(mode="json"),
+        "rules": rules.model_dump(mode="json"),
+        "code": source_digest("edgekd.compress"),
+        "versions": versions("torch", "numpy"),
+    }
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        context.progress.note(f"{source.role}: calibrating INT8 ({rules.weight_bits}-bit weights)")
+        arrays = data.open()
+
+        def batches() -> Iterator[NDArray[np.float32]]:
+            for start in range(0, len(arrays.calibration), CALIBRATION_BATCH):
+                yield arrays.preprocess.apply(arrays.calibration[start : start + CALIBRATION_BATCH])
+
+        program = _program(context, data, source)
+        description = compress(program, batches, section, rules, context.progress)
+        (folder / "description.json").write_text(description.model_dump_json(indent=1), encoding="utf-8")
+        return {}
+
+    return context.store.get("description", inputs, build)
+
+
+def export_files(
+    context: Context, data: PreparedData, source: Source, target: Target, format_name: str, precision: Precision
+) -> Entry:
+    """The files of one format, shared by every target whose rules are the same."""
+    method = FORMATS.parse(format_name)
+    description = describe(context, data, source, target) if precision == "int8" else None
+    inputs = {
+        **source.inputs(data),
+        "format": method.model_dump(mode="json"),
+        "identity": method.identity(),
+        "precision": precision,
+        "rules": target.rules().model_dump(mode="json") if precision == "int8" else None,
+        "description": None if description is None else description.digest,
+        "code": source_digest("edgekd.export", "edgekd.compress"),
+    }
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        context.progress.note(f"{source.role}: exporting {format_name} {precision}")
+        shutil.rmtree(folder)
+        folder.mkdir()
+        loaded = None
+        if description is not None:
+            loaded = Description.model_validate_json((description.folder / "description.json").read_bytes())
+        exported = method.export(_program(context, data, source), loaded, folder, target.rules())
+        quantization = None if loaded is None else _quantization(loaded)
+        return {
+            "entry": exported.entry,
+            "inputs": [tensor.model_dump() for tensor in exported.inputs],
+            "outputs": [tensor.model_dump() for tensor in exported.outputs],
+            "notes": exported.notes,
+            "quantization": quantization,
+        }
+
+    return context.store.get("export", inputs, build)
+
+
+def place_artifact(
+    context: Context,
+    data: PreparedData,
+    source: Source,
+    target: Target,
+    format_name: str,
+    precision: Precision,
+    files: Entry,
+    folder: Path,
+) -> Artifact:
+    """Puts the files, a probe and the manifest into the run's folder; an untouched earlier copy is left alone."""
+    if (folder / "manifest.json").is_file():
+        try:
+            present = Artifact.load(folder)
+            if present.parents.get("export") == files.digest and present.parents.get("data") == data.digest:
+                return present
+        except StoreError as error:
+            context.progress.warn(f"{error}; it is written again from the store")
+    staging = folder.with_name(f".{folder.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(files.folder, staging, ignore=shutil.ignore_patterns("entry.json"))
+    arrays = data.open()
+    test = arrays.indices("test")[:PROBE_SAMPLES]
+    np.savez(staging / PROBE, images=arrays.images[test], logits=test_logits(source.evaluation)[: len(test)])
+    method = FORMATS.parse(format_name)
+    if method.stand_in is not None:
+        shutil.copytree(AGENT, staging / AGENT.name, ignore=shutil.ignore_patterns("__pycache__"))
+    info = files.info
+    artifact = Artifact(
+        model=source.role,
+        format=format_name,
+        precision=precision,
+        target=target.name,
+        runtime=method.runtime,
+        entry=info["entry"],
+        inputs=[Tensor.model_validate(tensor) for tensor in info["inputs"]],
+        outputs=[Tensor.model_validate(tensor) for tensor in info["outputs"]],
+        classes=list(arrays.classes),
+        preprocess=arrays.preprocess.to_json(),
+        quantization=info["quantization"],
+        parents={"data": data.digest, "model": source.entry.digest, "export": files.digest},
+        recipe={name: context.raw.get(name) for name in ("name", "seed", "student", "teacher", "distill", "compress")},
+        versions={**versions("edgekd", "torch", "numpy"), **method.identity()},
+        licences={"model": source.section.model.licence, "data": str(arrays.facts.get("licence") or "not stated")},
+        notes=info["notes"],
+    ).save(staging)
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.rename(folder)
+    return artifact
+
+
+def _program(context: Context, data: PreparedData, source: Source) -> Program:
+    import torch
+
+    from edgekd.compress.fold import fold
+
+    arrays = data.open()
+    model = open_model(source.section, source.entry, arrays, context.recipe.seed)
+    example = arrays.preprocess.apply(arrays.calibration[:EXAMPLE_SAMPLES])
+    return fold(model, torch.from_numpy(example))
+
+
+def _quantization(description: Description) -> dict[str, Any]:
+    kept = description.model_dump(mode="json", include={"method", "weight_bits", "per_channel", "quantized", "kept_float", "samples"})
+    return dict(kept)

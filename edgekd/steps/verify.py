@@ -1,0 +1,95 @@
+"""Steps: the exported file in its runtime on the test split, and its latency and memory where this is its board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgekd.artifact import Artifact
+from edgekd.backends import versions
+from edgekd.benchmark import benchmark, predict
+from edgekd.benchmark.machine import machine_id
+from edgekd.errors import BenchmarkError
+from edgekd.export import FORMATS
+from edgekd.steps.context import Context
+from edgekd.steps.data import PreparedData
+from edgekd.steps.evaluate import test_logits
+from edgekd.store import Entry, source_digest
+from edgekd.target import Target
+
+RUNTIME_PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "numpy")
+LOGITS = "logits.npy"
+TIMED_IMAGES = 256
+
+
+def verify(context: Context, data: PreparedData, reference: Entry, artifact: Artifact, folder: Path, target: Target) -> Entry:
+    """Accuracy and parity of the file itself, run by the agent.
+
+    On a machine that is not the target, the file is evaluated in reference arithmetic where its runtime can, because
+    this machine's integer kernels say nothing about the target's.
+    """
+    exact = bool(target.matches_host())
+    stand_in = FORMATS.load(artifact.format).stand_in
+    inputs = {
+        "files": {name: record.sha256 for name, record in artifact.files.items() if name != "probe.npz"},
+        "data": data.digest,
+        "reference": reference.digest,
+        "exact": exact,
+        "runtime": stand_in or artifact.runtime,
+        "machine": machine_id(),
+        "code": source_digest("edgekd.benchmark", "edgekd.export.parity"),
+        "versions": versions(*RUNTIME_PACKAGES),
+    }
+
+    def build(work: Path) -> Mapping[str, Any]:
+        from edgekd.benchmark.metrics import accuracy
+        from edgekd.export.parity import compare
+
+        arrays = data.open()
+        test = arrays.indices("test")
+        where = f"{target.name}/{folder.name}"
+        context.progress.note(f"verifying {where}: {len(test)} test images in {stand_in or artifact.runtime}")
+        logits = predict(
+            folder, data.entry.folder / "images.npy", work / LOGITS, indices=test, exact=exact, runtime=stand_in
+        )
+        return {
+            "accuracy": accuracy(logits, arrays.labels[test]),
+            "samples": len(test),
+            "arithmetic": "reference" if exact else "fused",
+            "runtime": stand_in,
+            "parity": compare(test_logits(reference), logits),
+        }
+
+    return context.store.get("verification", inputs, build)
+
+
+def measure(
+    context: Context, data: PreparedData, artifact: Artifact, folder: Path, target: Target
+) -> Entry | str:
+    """Latency and memory on this machine, or the reason why they cannot be measured here."""
+    reasons = target.matches_host()
+    if reasons:
+        return f"this machine is not {target.name}: {'; '.join(reasons)}"
+    inputs = {
+        "files": {name: record.sha256 for name, record in artifact.files.items()},
+        "benchmark": context.recipe.benchmark.model_dump(mode="json"),
+        "machine": machine_id(),
+        "code": source_digest("edgekd.benchmark"),
+        "versions": versions(*RUNTIME_PACKAGES),
+    }
+
+    def build(work: Path) -> Mapping[str, Any]:
+        context.progress.note(f"timing {target.name}/{folder.name}")
+        found, reason = benchmark(
+            folder,
+            context.recipe.benchmark,
+            images=data.entry.folder / "images.npy",
+            indices=data.open().indices("test")[:TIMED_IMAGES],
+            target=target,
+        )
+        if found is None:
+            raise BenchmarkError(f"the artifact could not be timed: {reason}", where=folder)
+        return found
+
+    return context.store.get("measurement", inputs, build)

@@ -1,0 +1,70 @@
+"""Shared fixtures: a small real run that several tests look at, and the command line as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EDGEKD = Path(sys.executable).with_name("edgekd")
+RECIPE = """\
+name: small
+data:
+  reader: mnist5k
+  size: [28, 28]
+  channels: 1
+  calibration: {samples: 128}
+teacher:
+  model: {cifar_resnet: {depth: 8}}
+  train: {epochs: 1, batch_size: 64, optimizer: {sgd: {lr: 0.1}}}
+student:
+  model: {cifar_resnet: {depth: 8}}
+distill:
+  losses: [ce: {weight: 0.1}, kl: {weight: 0.9, temperature: 4}]
+  train: {epochs: 1, batch_size: 64, optimizer: {sgd: {lr: 0.1}}}
+  baselines: [student_alone]
+compress: {method: {int8_static: {ranges: minmax}}}
+targets: [host, raspberry-pi-5, jetson-orin-nano]
+benchmark: {batch_sizes: [1], threads: [1], warmup: 3, runs: 20}
+gates: {int8_agreement: 0.9, accuracy_drop_points: 3}
+"""
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def call(*arguments: object, cwd: Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """Runs `edgekd` as a user does, without a terminal."""
+    command = [str(EDGEKD), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env={**os.environ, "COLUMNS": "120"})
+
+
+@pytest.fixture
+def edgekd(tmp_path: Path) -> Cli:
+    """The command line in an empty folder."""
+    return lambda *arguments, cwd=tmp_path, timeout=600: call(*arguments, cwd=cwd, timeout=timeout)
+
+
+@dataclass(frozen=True)
+class SmallRun:
+    """A finished run of the recipe above."""
+
+    folder: Path
+    recipe: Path
+    out: Path
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
+    """The whole pipeline on real digits, once per test session."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = folder / "small.yaml"
+    recipe.write_text(RECIPE)
+    done = call("run", recipe, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return SmallRun(folder, recipe, folder / "runs" / "small")

@@ -1,0 +1,62 @@
+"""The total loss."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from edgekd.distill.loss import LOSSES
+from edgekd.distill.objective import Objective, term_names
+from edgekd.errors import ModelError, RecipeError
+
+
+def network() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 3))
+
+
+EXAMPLE = torch.randn(2, 3, 8, 8)
+HINT = {"hint": {"student": "0", "teacher": "1"}}
+
+
+def test_weighted_sum_and_the_single_terms() -> None:
+    student, teacher = network(), network().eval()
+    losses = [LOSSES.parse({"ce": {"weight": 0.25}}), LOSSES.parse({"kl": {"weight": 2}}), LOSSES.parse(HINT)]
+    objective = Objective(losses, student, teacher, EXAMPLE)
+    x, labels = torch.randn(5, 3, 8, 8), torch.tensor([0, 1, 2, 0, 1])
+    soft = teacher(x)
+    total, terms = objective(student(x), labels, soft)
+    assert float(total.detach()) == pytest.approx(float(terms @ torch.tensor([0.25, 2, 1])), rel=1e-6)
+    assert list(objective.projectors) == ["hint"] and not terms.requires_grad
+    objective.close()
+
+
+def test_the_probe_moves_no_batch_statistics() -> None:
+    student = network().train()
+    before = student[1].running_mean.clone()
+    Objective([LOSSES.parse(HINT)], student, network().eval(), EXAMPLE).close()
+    assert torch.equal(student[1].running_mean, before) and student.training
+
+
+def test_terms_of_the_same_kind_get_distinct_names() -> None:
+    losses = [LOSSES.parse(form) for form in (HINT, "ce", HINT, HINT)]
+    assert term_names(losses) == ["hint", "ce", "hint_2", "hint_3"]
+
+
+def test_refusals() -> None:
+    with pytest.raises(RecipeError, match="nothing to learn"):
+        Objective([LOSSES.parse({"ce": {"weight": 0}})], network(), None, EXAMPLE)
+    with pytest.raises(ModelError, match="look inside the teacher"):
+        Objective([LOSSES.parse(HINT)], network(), None, EXAMPLE)
+
+    class Unused(nn.Sequential):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return self[3](self[2](self[0](input)))
+
+    teacher = Unused(*network())
+    with pytest.raises(ModelError, match="not used in the forward pass"):
+        Objective([LOSSES.parse(HINT)], network(), teacher, EXAMPLE)
+    student = network()
+    with pytest.raises(ModelError, match="no layer 'nine'"):
+        Objective([LOSSES.parse({"hint": {"student": "0", "teacher": "nine"}})], student, teacher, EXAMPLE)
+    assert not any(module._forward_hooks for module in student.modules())

@@ -1,0 +1,168 @@
+"""The main job, end to end, as a user runs it; then what may and may not be done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekd.artifact import Artifact
+from edgekd.target import Target
+
+from .conftest import EDGEKD, RECIPE, SmallRun, call
+
+HOST = Target.host().name
+
+
+def document(run: Path) -> dict[str, Any]:
+    return json.loads((run / "report.json").read_text())
+
+
+def entries(folder: Path, stage: str) -> set[str]:
+    return {path.name for path in (folder / "runs" / ".store" / stage).glob("*") if (path / "entry.json").is_file()}
+
+
+def test_every_target_gets_verified_artifacts(small_run: SmallRun) -> None:
+    numbers = document(small_run.out)
+    made = {(row["target"], row["format"], row["precision"]) for row in numbers["artifacts"]}
+    for expected in [
+        *((HOST, name, precision) for name in ("onnx", "openvino", "tflite") for precision in ("float32", "int8")),
+        *(("raspberry-pi-5", name, precision) for name in ("onnx", "tflite") for precision in ("float32", "int8")),
+        *(("jetson-orin-nano", "tensorrt", precision) for precision in ("float32", "int8")),
+    ]:
+        assert expected in made
+    for row in numbers["artifacts"]:
+        assert Artifact.load(small_run.out / row["path"]).target == row["target"]
+        assert row["accuracy"]["samples"] == 1000
+        assert row["parity"]["top1_agreement"] > 0.9
+
+
+def test_only_this_machine_is_timed(small_run: SmallRun) -> None:
+    for row in document(small_run.out)["artifacts"]:
+        if row["target"] == HOST:
+            assert row["measurement"]["latency"][0]["p50_ms"] > 0
+            assert row["measurement"]["peak_rss_above_runtime_bytes"] > 0
+        else:
+            assert row["measurement"] is None
+            assert "this machine is not" in row["not_measured"]
+
+
+def test_int8_files_hold_integers(small_run: SmallRun) -> None:
+    rows = {(row["target"], row["format"], row["precision"]): row for row in document(small_run.out)["artifacts"]}
+    for name in ("onnx", "openvino", "tflite"):
+        small, large = (rows[HOST, name, precision]["size_bytes"] for precision in ("int8", "float32"))
+        assert small < 0.6 * large, name
+
+
+def test_float_files_equal_the_torch_model(small_run: SmallRun) -> None:
+    for row in document(small_run.out)["artifacts"]:
+        if row["precision"] == "float32":
+            assert row["parity"]["relative_max_error"] < 1e-4, row["path"]
+
+
+def test_the_probe_in_an_artifact_is_the_torch_models_answer(small_run: SmallRun) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    folder = small_run.out / HOST / "onnx-float32"
+    artifact = Artifact.load(folder)
+    probe = np.load(folder / "probe.npz")
+    mean, std = (np.asarray(artifact.preprocess[name], np.float32) for name in ("mean", "std"))
+    batch = ((probe["images"].astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)
+    session = onnxruntime.InferenceSession(folder / artifact.entry)
+    (logits,) = session.run(None, {artifact.inputs[0].name: batch})
+    np.testing.assert_allclose(logits, probe["logits"], atol=1e-4)
+
+
+def test_an_unchanged_recipe_does_nothing_again(small_run: SmallRun) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (small_run.folder / "runs" / ".store").rglob("entry.json")}
+    done = call("run", small_run.recipe, cwd=small_run.folder)
+    assert done.returncode == 0, done.stderr
+    after = {path: path.stat().st_mtime_ns for path in (small_run.folder / "runs" / ".store").rglob("entry.json")}
+    assert after == before
+    assert "training" not in done.stderr and "exporting" not in done.stderr
+
+
+def test_an_unchanged_recipe_imports_no_torch(small_run: SmallRun) -> None:
+    program = "import sys\nfrom edgekd.cli import app\napp(standalone_mode=False)\nsys.exit(bool({'torch', 'onnx', 'openvino'} & set(sys.modules)))"
+    command = [str(EDGEKD.with_name("python")), "-c", program, "run", str(small_run.recipe), "--quiet"]
+    subprocess.run(command, cwd=small_run.folder, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "retrained"),
+    [
+        (("runs: 20", "runs: 21"), False),
+        (("ranges: minmax", "ranges: percentile"), False),
+        (("samples: 128", "samples: 120"), False),
+        (("name: small", "name: other"), False),
+        (("temperature: 4", "temperature: 2"), True),
+        (("name: small", "name: small\nseed: 1"), True),
+    ],
+)
+def test_what_is_trained_again(small_run: SmallRun, change: tuple[str, str], retrained: bool) -> None:
+    recipe = small_run.folder / "changed.yaml"
+    recipe.write_text(RECIPE.replace(*change).replace("[host, raspberry-pi-5, jetson-orin-nano]", "[host]"))
+    before = entries(small_run.folder, "student")
+    done = call("distill", recipe, cwd=small_run.folder)
+    assert done.returncode == 0, done.stderr
+    assert (entries(small_run.folder, "student") != before) is retrained
+
+
+def test_a_flipped_byte_in_an_artifact_is_restored(small_run: SmallRun) -> None:
+    path = small_run.out / HOST / "onnx-int8" / "model.onnx"
+    good = path.read_bytes()
+    path.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    refused = call("bench", path.parent, cwd=small_run.folder)
+    assert refused.returncode == 7 and "changed after it was made" in refused.stderr
+    done = call("run", small_run.recipe, cwd=small_run.folder)
+    assert done.returncode == 0 and "written again" in done.stderr
+    assert path.read_bytes() == good
+
+
+def test_a_breached_gate_fails_with_figures_and_keeps_everything(small_run: SmallRun) -> None:
+    recipe = small_run.folder / "strict.yaml"
+    recipe.write_text(RECIPE.replace("gates: {", "gates: {latency_p50_ms: 0.000001, ").replace("raspberry-pi-5, jetson-orin-nano", ""))
+    done = call("run", recipe, cwd=small_run.folder)
+    assert done.returncode == 11
+    assert "latency is" in done.stderr and "the limit is 1e-06" in done.stderr
+    assert (small_run.folder / "runs" / "strict" / "report.html").is_file()
+    assert Artifact.load(small_run.folder / "runs" / "strict" / HOST / "onnx-int8")
+
+
+def test_kill_in_the_middle_continues_with_the_same_result(small_run: SmallRun, tmp_path: Path) -> None:
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(RECIPE.replace("raspberry-pi-5, jetson-orin-nano", ""))
+    for seconds in (4, 6, 9, 12):
+        process = subprocess.Popen([EDGEKD, "run", recipe, "--quiet"], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = call("run", recipe, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ours = {row["path"]: row["accuracy"]["value"] for row in document(tmp_path / "runs" / "small")["artifacts"]}
+    theirs = {row["path"]: row["accuracy"]["value"] for row in document(small_run.out)["artifacts"]}
+    assert ours == {path: value for path, value in theirs.items() if path in ours}
+    assert entries(tmp_path, "student") == entries(small_run.folder, "student") & entries(tmp_path, "student")
+
+
+def test_ctrl_c_is_no_traceback(tmp_path: Path) -> None:
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 50"))
+    process = subprocess.Popen([EDGEKD, "run", recipe], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    time.sleep(12)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; nothing is lost" in errors and "Traceback" not in errors
+
+
+def test_an_unwritable_output_folder(small_run: SmallRun, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = call("run", small_run.recipe, "--out", tmp_path / "file" / "run", "--store", tmp_path / "s", cwd=tmp_path)
+    assert done.returncode == 7 and "--out" in done.stderr and "Traceback" not in done.stderr
