@@ -80,6 +80,8 @@ def check(
     if recipe is None:
         raise RecipeError("which recipe?", accepted="edgekd check RECIPE, or edgekd check --schema")
     loaded = load_recipe(recipe)
+    for warning in loaded.recipe.warnings():
+        print(f"warning: {warning}", file=sys.stderr)
     print(f"{recipe}: correct; targets: {', '.join(loaded.recipe.targets)}")
 
 

@@ -42,6 +42,11 @@ class Method(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     method_name: ClassVar[str] = ""
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Names the method after its file."""
+        cls.method_name = cls.__module__.rpartition(".")[2]
+
     @model_serializer(mode="wrap")
     def _with_name(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {self.method_name: handler(self)}
@@ -98,7 +103,7 @@ class Family(Generic[M]):
         """
         if name not in self.names():
             accepted = ", ".join(self.names())
-            raise KeyError(f"there is no '{name}' in {self.package}{nearest(name, self.names())} (accepted: {accepted})")
+            raise KeyError(f"there is no '{name}' here{nearest(name, self.names())} (accepted: {accepted})")
         module = importlib.import_module(f"{self.package}.{name}")
         found = [
             value
@@ -107,7 +112,6 @@ class Family(Generic[M]):
         ]
         if len(found) != 1:
             raise TypeError(f"{module.__name__} must define exactly one {self.base.__name__}, found {len(found)}")
-        found[0].method_name = name
         return found[0]
 
     def parse(self, value: object, context: object = None) -> M:
@@ -145,7 +149,7 @@ class Family(Generic[M]):
         options: list[dict[str, Any]] = []
         plain: list[str] = []
         for name, summary in self.summaries().items():
-            fields = self.load(name).model_json_schema(mode="validation")
+            fields = _inlined(self.load(name).model_json_schema(mode="validation"))
             if not fields.get("required"):
                 plain.append(name)
             options.append(
@@ -158,6 +162,23 @@ class Family(Generic[M]):
                 }
             )
         return {"anyOf": [{"enum": plain}, *options]}
+
+
+def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without `$ref`: a method's definitions cannot move into the recipe's `$defs`, where names may clash."""
+    definitions = schema.get("$defs", {})
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            mapping = cast(dict[str, Any], value)
+            if "$ref" in mapping:
+                return walk(definitions[mapping["$ref"].removeprefix("#/$defs/")])
+            return {key: walk(item) for key, item in mapping.items() if key != "$defs"}
+        if isinstance(value, list):
+            return [walk(item) for item in cast(list[Any], value)]
+        return value
+
+    return walk(schema)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData, prepare_data
 from edgekd.steps.document import FloatModel, Made, document
 from edgekd.steps.evaluate import evaluate
-from edgekd.steps.export import Source, describe, export_files, place_artifact
+from edgekd.steps.export import Source, describe, export_files, place_artifact, rules_for
 from edgekd.steps.train import cache_teacher, train_student, train_teacher
 from edgekd.steps.verify import measure, verify
 from edgekd.target import Target
@@ -50,8 +50,10 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     if until == "distill":
         return Result(out, None, {})
     if until == "compress":
-        for source, target in [(_student(models), target) for target in targets]:
-            describe(context, data, source, target)
+        for target in targets:
+            for format_name, precision in variants(context.recipe, target):
+                if precision == "int8":
+                    describe(context, data, _student(models), rules_for(target, format_name))
         return Result(out, None, {})
     made = list(make_artifacts(context, data, models, out, targets, check=until == "report"))
     if until == "export":

@@ -57,6 +57,10 @@ class Recipe(BaseModel):
     benchmark: BenchmarkSection = BenchmarkSection()
     gates: GatesSection = GatesSection()
 
+    def warnings(self) -> list[str]:
+        """What is valid and rarely meant."""
+        return [] if self.distill is None else self.distill.warnings()
+
 
 @dataclass(frozen=True)
 class LoadedRecipe:
@@ -64,7 +68,7 @@ class LoadedRecipe:
 
     Attributes:
         recipe: the validated models.
-        raw: the YAML as written, variables expanded: what manifests and reports quote.
+        raw: the YAML as written: what manifests and reports quote.
         path: the file.
     """
 
@@ -93,13 +97,14 @@ def load_recipe(path: Path) -> LoadedRecipe:
     if not isinstance(raw, dict):
         raise RecipeError("a recipe is a mapping", where=path, received=type(raw).__name__, accepted=", ".join(Recipe.model_fields))
     problems = list(_duplicate_keys(node, ()))
-    raw = _expand(cast(dict[str, Any], raw), (), problems)
+    raw = cast(dict[str, Any], raw)
+    expanded = _with_target_paths(_expand(raw, (), problems), path.parent)
     recipe: Recipe | None = None
     try:
-        recipe = Recipe.model_validate(raw, context={"folder": path.parent})
+        recipe = Recipe.model_validate(expanded, context={"folder": path.parent})
     except ValidationError as error:
         problems += _problems(error, Recipe, ())
-    problems += combination_problems(recipe, raw)
+    problems += combination_problems(recipe, expanded)
     if problems or recipe is None:
         raise RecipeError(_listing(path, node, problems))
     return LoadedRecipe(recipe, raw, path)
@@ -124,8 +129,10 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str 
             message = f"unknown key{nearest(str(local[-1]), names)} (accepted: {', '.join(names)})"
         elif item["type"] == "missing":
             message = "this key is required"
+        elif item["type"] == "method":
+            message = item["msg"]
         else:
-            message = f"{item['msg'].removeprefix('Value error, ')}, received {item['input']!r}{_unit(local)}"
+            message = f"{item['msg'].removeprefix('Value error, ')}, received {item['input']!r}{_unit(_without_branches(local))}"
         yield Problem(_without_branches(location), message)
 
 
@@ -167,6 +174,16 @@ def _expand(value: Any, location: tuple[str | int, ...], problems: list[Problem]
                 problems.append(Problem(location, f"the environment variable {name} is not set"))
         return VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), value)
     return value
+
+
+def _with_target_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The targets that are files, like every path in a recipe, are relative to it."""
+    targets = raw.get("targets")
+    if not isinstance(targets, list):
+        return raw
+    files = (".yaml", ".yml")
+    found = [str(folder / name) if str(name).endswith(files) else name for name in cast(list[Any], targets)]
+    return {**raw, "targets": found}
 
 
 def _duplicate_keys(node: Any, location: tuple[str | int, ...]) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from edgekd.errors import TargetError, nearest
+from edgekd.errors import MissingBackend, TargetError, nearest
 from edgekd.export import FORMATS
 from edgekd.target import Target
 
@@ -26,6 +26,11 @@ class Problem:
         """`distill.losses[1].kl.temperature`."""
         text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.location)
         return text.removeprefix(".") or "(top)"
+
+
+def one_line(error: Exception) -> str:
+    """A multi-line message of `EdgekdError` as one line of a listing."""
+    return "; ".join(" ".join(line.split()) for line in str(error).split("\n"))
 
 
 def combination_problems(recipe: Recipe | None, raw: Mapping[str, Any]) -> list[Problem]:
@@ -54,7 +59,7 @@ def _target_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
         try:
             loaded.append(Target.load(name))
         except TargetError as error:
-            yield Problem(("targets", index), str(error).replace("\n  ", "; "))
+            yield Problem(("targets", index), one_line(error))
     for index, name in enumerate(cast(list[Any], formats) if isinstance(formats, list) else []):
         if name not in FORMATS.names():
             accepted = ", ".join(FORMATS.names())
@@ -91,9 +96,14 @@ def _section_problems(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _file_problems(recipe: Recipe) -> Iterator[Problem]:
-    for path in recipe.data.reader.sources():
-        if not path.exists():
-            yield Problem(("data", "reader", recipe.data.reader.method_name), f"there is no file or folder {path}")
+    reader = recipe.data.reader
+    where = ("data", "reader", reader.method_name)
+    try:
+        for path in reader.sources():
+            if not path.exists():
+                yield Problem(where, f"there is no file or folder {path}")
+    except MissingBackend as error:
+        yield Problem(where, one_line(error))
     for role, section in (("teacher", recipe.teacher), ("student", recipe.student)):
         if section is not None and (path := section.weights_path()) is not None and not path.is_file():
             yield Problem((role, "weights"), f"there is no file {path}; accepted: a .safetensors or .pt file, or 'pretrained'")

@@ -37,7 +37,7 @@ def test_every_mistake_at_once(tmp_path: Path) -> None:
     )
     found = "\n".join(mistakes(tmp_path, text))
     for expected in (
-        "my.yaml:14: distill.losses[1].kl.temprature: unknown key; did you mean 'temperature'?",
+        "my.yaml:13: distill.losses[1].kl.temprature: unknown key; did you mean 'temperature'?",
         "compress.method",
         "did you mean 'int8_static'?",
         "targets[1]",

@@ -45,8 +45,9 @@ class Moments:
             return
         wide = values.astype(np.float64, copy=False)
         self.count += int(values.size)
-        self.total += float(wide.sum())
-        self.squares += float(np.square(wide).sum())
+        with np.errstate(invalid="ignore"):  # padding with minus infinity before a max pooling; matches nothing
+            self.total += float(wide.sum())
+            self.squares += float(np.square(wide).sum())
         self.minimum = min(self.minimum, float(values.min()))
         self.maximum = max(self.maximum, float(values.max()))
 
@@ -55,13 +56,15 @@ class Moments:
         if self.count == 0:
             return 0.0, 0.0, 0.0, 0.0, 0
         mean = self.total / self.count
+        if not np.isfinite(self.squares):
+            return float("nan"), float("nan"), self.minimum, self.maximum, self.count
         variance = max(self.squares / self.count - mean * mean, 0.0)
         return mean, float(np.sqrt(variance)), self.minimum, self.maximum, self.count
 
 
 def distance(left: Fingerprint, right: Fingerprint) -> float:
-    """Largest difference of the four figures, as a share of the spread; infinite for another number of values."""
-    if left[4] != right[4]:
+    """Largest difference of the four figures, as a share of the spread; infinite for another number of values or an infinite one."""
+    if left[4] != right[4] or not np.all(np.isfinite((*left, *right))):
         return float("inf")
     spread = max(left[3] - left[2], right[3] - right[2], abs(left[0]), abs(right[0]), 1e-12)
     return max(abs(a - b) for a, b in zip(left[:4], right[:4], strict=True)) / spread

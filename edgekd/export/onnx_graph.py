@@ -71,7 +71,9 @@ def bound_onnx(program: Program, description: Description) -> BoundGraph:
     by_name = {node.name: node for node in model.graph.node}
     for name in integer:
         node = by_name[name]
-        binding.require([t for t in (*node.input, *node.output) if t in seen], where=f"{node.op_type} {name}")
+        # A MatMul's bias is an addition of its own: only the sum is a tensor of the network.
+        touched = node.input if node.op_type == "MatMul" else (*node.input, *node.output)
+        binding.require([t for t in touched if t in seen], where=f"{node.op_type} {name}")
     return BoundGraph(model=model, binding=binding, integer=integer, kept=kept, per_channel=description.per_channel)
 
 
@@ -124,6 +126,14 @@ def steps(model: Any, live: set[str]) -> list[Step]:
     ]
 
 
+def _biased(node: Any, makers: dict[str, Any], constants: set[str]) -> str | None:
+    """Name of the MatMul that this addition gives its bias: together they are one linear layer."""
+    if node.op_type != "Add" or not constants.intersection(node.input):
+        return None
+    sources = [makers[name] for name in node.input if name in makers]
+    return str(sources[0].name) if sources and sources[0].op_type == "MatMul" else None
+
+
 def _divide(
     model: Any, binding: Binding, program: Program, description: Description
 ) -> tuple[list[str], dict[str, str]]:
@@ -131,6 +141,8 @@ def _divide(
     quantized = set(description.quantized)
     layers, operators = program.layers(), program.operators()
     reasons = {item.layer: item.reason for item in description.kept_float}
+    makers = {tensor: node for node in model.graph.node for tensor in node.output}
+    constants = {item.name for item in model.graph.initializer}
     integer: list[str] = []
     kept: dict[str, str] = {}
     placed: set[str] = set()
@@ -138,7 +150,8 @@ def _divide(
         names = [name for name in binding.names.get(node.output[0], []) if name in operators]
         chosen = [name for name in names if name in quantized]
         if chosen and node.op_type not in PASSES | CLIPS:
-            integer.append(node.name)
+            product = _biased(node, makers, constants)
+            integer.append(node.name if product is None else product)
             placed.update(chosen)
         elif names and not chosen:
             kept[node.name] = reasons.get(layers[names[0]], "the quantization description keeps it in float")

@@ -103,7 +103,8 @@ def _write(graph: BoundGraph, names: list[str], weight_bits: int) -> Any:
             names,
             [],
             sorted({node.op_type for node in model.graph.node}),
-            {},
+            # A MatMul's bias is added after it, in float, by the same kernel.
+            {"OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )
         quantized = quantizer.quantize_model()
     sort_nodes(quantized)

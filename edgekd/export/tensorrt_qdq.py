@@ -117,7 +117,7 @@ def place(graph: BoundGraph) -> Placed:
             weight = writer.weight(node.input[1], channel_axis(node), graph.per_channel)
             node.input[0] = writer.pair(node.input[0])
             node.input[1] = weight
-        elif node.op_type == "Add":
+        elif node.op_type == "Add" and all(tensor in writer.ranges for tensor in node.input):
             for position in _residual(node, makers, readers):
                 node.input[position] = writer.pair(node.input[position])
         elif node.op_type in POOLS:

@@ -67,7 +67,7 @@ def document(
         "artifacts": artifacts,
         "gates": gates,
         "targets": [_target_row(target) for target in targets],
-        "warnings": [*facts["warnings"], *facts["calibration"]["warnings"], *slower_than_float(artifacts)],
+        "warnings": [*context.recipe.warnings(), *facts["warnings"], *facts["calibration"]["warnings"], *slower_than_float(artifacts)],
     }
 
 

@@ -16,6 +16,7 @@ from edgekd.backends import versions
 from edgekd.benchmark import AGENT
 from edgekd.compress import compress
 from edgekd.compress.description import Description
+from edgekd.compress.rules import QuantizationRules
 from edgekd.errors import RecipeError, StoreError
 from edgekd.export import FORMATS
 from edgekd.models import ModelSection
@@ -63,12 +64,16 @@ class Source:
         }
 
 
-def describe(context: Context, data: PreparedData, source: Source, target: Target) -> Entry:
-    """The quantization description for this model and this target's rules."""
+def rules_for(target: Target, format_name: str) -> QuantizationRules:
+    """What the board's arithmetic and the format's grid impose together."""
+    return target.rules().model_copy(update={"activations": FORMATS.load(format_name).activations})
+
+
+def describe(context: Context, data: PreparedData, source: Source, rules: QuantizationRules) -> Entry:
+    """The quantization description for this model under these rules; shared by all formats with the same rules."""
     section = context.recipe.compress
     if section is None:
         raise RecipeError("int8 needs a compress section", where="compress")
-    rules = target.rules()
     inputs = {
         **source.inputs(data),
         "compress": section.model_dump(mode="json"),
@@ -78,7 +83,7 @@ def describe(context: Context, data: PreparedData, source: Source, target: Targe
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
-        context.progress.note(f"{source.role}: calibrating INT8 ({rules.weight_bits}-bit weights)")
+        context.progress.note(f"{source.role}: calibrating INT8 ({rules.weight_bits}-bit weights, {rules.activations} activations)")
         arrays = data.open()
 
         def batches() -> Iterator[NDArray[np.float32]]:
@@ -98,13 +103,14 @@ def export_files(
 ) -> Entry:
     """The files of one format, shared by every target whose rules are the same."""
     method = FORMATS.parse(format_name)
-    description = describe(context, data, source, target) if precision == "int8" else None
+    rules = rules_for(target, format_name)
+    description = describe(context, data, source, rules) if precision == "int8" else None
     inputs = {
         **source.inputs(data),
         "format": method.model_dump(mode="json"),
         "identity": method.identity(),
         "precision": precision,
-        "rules": target.rules().model_dump(mode="json") if precision == "int8" else None,
+        "rules": rules.model_dump(mode="json") if precision == "int8" else None,
         "description": None if description is None else description.digest,
         "code": source_digest("edgekd.export", "edgekd.compress"),
     }
@@ -116,7 +122,7 @@ def export_files(
         loaded = None
         if description is not None:
             loaded = Description.model_validate_json((description.folder / "description.json").read_bytes())
-        exported = method.export(_program(context, data, source), loaded, folder, target.rules())
+        exported = method.export(_program(context, data, source), loaded, folder, rules)
         quantization = None if loaded is None else _quantization(loaded)
         return {
             "entry": exported.entry,

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from edgekd.compress.histogram import BINS, Histogram
 from edgekd.compress.ranges_family import Ranges
+from edgekd.compress.squared_error import filled_bins, squared_error
 
 MIDDLE = BINS // 2
 
@@ -26,11 +27,17 @@ class Entropy(Ranges):
     is `[0, t]` after a ReLU and `[-t, t]` for a symmetric tensor, with the levels that the grid really has there. The
     bin at zero is given its neighbours' mean, as zero is on every grid: a ReLU's zeros cost nothing at any threshold.
 
+    A constant background (digits on black, documents on white) is a spike elsewhere: nearly all of P, so that cutting
+    off everything that matters costs hardly any divergence. A threshold whose squared error is `error_limit` times
+    that of the full range is therefore passed over for the next best one.
+
     Attributes:
         candidates: thresholds tried.
+        error_limit: largest squared error, relative to that of not clipping at all.
     """
 
     candidates: int = Field(default=400, ge=2)
+    error_limit: float = Field(default=4.0, ge=1)
 
     def clip(self, histogram: Histogram, symmetric: bool) -> tuple[float, float]:
         """The interval with the least divergence."""
@@ -44,8 +51,24 @@ class Entropy(Ranges):
         starts, stops = np.maximum(first, MIDDLE - bins), np.minimum(last, MIDDLE + bins)
         inside = np.rint(255 * (stops - starts) / (2 * bins)).astype(np.int64)
         levels = inside if symmetric else np.full_like(bins, 256)
-        limit = float(bins[np.argmin(divergences(counts, starts, stops, levels))]) * histogram.width
-        return -limit, limit
+        limits = bins * histogram.width  # (K,)
+        ranking = np.argsort(divergences(counts, starts, stops, levels), kind="stable")
+        return self._first_bearable(histogram, limits[ranking], symmetric)
+
+    def _first_bearable(
+        self, histogram: Histogram, limits: NDArray[np.float64], symmetric: bool
+    ) -> tuple[float, float]:
+        """The first of the thresholds `(K,)` whose squared error is bearable; the widest one always is."""
+        values, weights = filled_bins(histogram)
+
+        def error(limit: float) -> float:
+            low, high = (-limit, limit) if symmetric else (max(histogram.minimum, -limit), min(histogram.maximum, limit))
+            bounds = np.array([min(low, 0.0)]), np.array([max(high, 0.0)])
+            return float(squared_error(values, weights, *bounds, symmetric=symmetric)[0])
+
+        worst = self.error_limit * error(float(limits.max()))
+        best = next(limit for limit in limits.tolist() if limit == limits.max() or error(limit) <= worst)
+        return -best, best
 
 
 def thresholds(reach: int, candidates: int) -> NDArray[np.int64]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from edgekd.compress.histogram import Histogram
 from edgekd.compress.ranges_family import Ranges
+from edgekd.compress.squared_error import filled_bins, squared_error
 
 # Alternating minimisation over the two bounds settles within three rounds; ten is a bound, not a cost.
 ROUNDS = 10
@@ -46,34 +46,3 @@ class MeanSquaredError(Ranges):
             if (low, high) == before:
                 break
         return low, high
-
-
-def filled_bins(histogram: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Middles of the bins that hold values `(F,)`, and the share of the values in each `(F,)`."""
-    filled = np.flatnonzero(histogram.counts)
-    return histogram.centres()[filled], histogram.counts[filled] / histogram.counts.sum()
-
-
-def squared_error(
-    values: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    lows: NDArray[np.float64],
-    highs: NDArray[np.float64],
-    *,
-    symmetric: bool = False,
-) -> NDArray[np.float64]:
-    """Expected squared error `(K,)` of K ranges `lows`, `highs` on values `(F,)` with shares `weights` `(F,)`.
-
-    The zero point is left unrounded: it moves the whole grid by less than half a step, for every candidate alike.
-    """
-    errors = np.zeros(len(lows))
-    for index, (low, high) in enumerate(zip(lows, highs, strict=True)):
-        steps = 254 if symmetric else 255
-        step = (high - low) / steps
-        if step <= 0:
-            rounded = np.zeros_like(values)
-        else:
-            start = -np.rint(-low / step)
-            rounded = np.clip(np.rint(values / step), start, start + steps) * step
-        errors[index] = weights @ np.square(values - rounded)
-    return errors

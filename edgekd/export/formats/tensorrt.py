@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from edgekd.backends import versions
 from edgekd.errors import ExportError
@@ -27,6 +27,7 @@ class TensorRt(Format):
 
     runtime: ClassVar[str] = "tensorrt"
     stand_in: ClassVar[str | None] = "onnxruntime"
+    activations: ClassVar[Literal["asymmetric", "symmetric"]] = "symmetric"
 
     def identity(self) -> dict[str, Any]:
         """Versions of torch's exporter; TensorRT itself is on the device."""

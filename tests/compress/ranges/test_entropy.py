@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgekd.compress.histogram import BINS, Histogram
-from edgekd.compress.ranges.entropy import divergences, thresholds, without_zero_spike
+from edgekd.compress.ranges.entropy import Entropy, divergences, thresholds, without_zero_spike
 from edgekd.compress.ranges_family import RANGES
 
 MIDDLE = BINS // 2
@@ -71,3 +71,13 @@ def test_thresholds_go_from_wide_to_narrow():
     found = thresholds(4000, 50)
     assert found[0] == 4000 and found[-1] == 256 and np.all(np.diff(found) < 0)
     assert thresholds(3, 50).tolist() == [3]
+
+
+def test_a_constant_background_does_not_make_it_cut_off_the_signal() -> None:
+    histogram = Histogram()
+    rng = np.random.default_rng(0)
+    histogram.add(np.full(90_000, 0.3, np.float32))
+    histogram.add(np.abs(rng.standard_normal(10_000)).astype(np.float32) * 2)
+    _, high = Entropy().choose(histogram)
+    _, spiked = Entropy(error_limit=1e9).choose(histogram)
+    assert spiked < 1.0 < 4.0 < high

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -134,7 +135,7 @@ def test_kept_layers_run_in_float(keep, program, describe, samples, simulated, w
     assert total == 8 - len(layers)
     expected = simulated(program, description, samples)
     for exact in (True, False):
-        if exact or "avx512_vnni" in open("/proc/cpuinfo").read():
+        if exact or "avx512_vnni" in Path("/proc/cpuinfo").read_text():
             found = run(folder / exported.entry, samples, exact=exact)
             assert compare(expected, found)["relative_max_error"] < 0.01
 

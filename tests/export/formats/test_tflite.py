@@ -21,10 +21,11 @@ def run(path: Path, samples: np.ndarray) -> np.ndarray:
     interpreter.allocate_tensors()
     source, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     rows = []
-    for sample in samples.transpose(0, 2, 3, 1)[:, None]:
-        if source["dtype"] == np.int8:
-            scale, zero = source["quantization"]
-            sample = np.clip(np.rint(sample / scale) + zero, -128, 127).astype(np.int8)
+    inputs = samples.transpose(0, 2, 3, 1)[:, None]  # (B, 1, H, W, C)
+    if source["dtype"] == np.int8:
+        scale, zero = source["quantization"]
+        inputs = np.clip(np.rint(inputs / scale) + zero, -128, 127).astype(np.int8)
+    for sample in inputs:
         interpreter.set_tensor(source["index"], np.ascontiguousarray(sample))
         interpreter.invoke()
         row = interpreter.get_tensor(result["index"])
