@@ -23,7 +23,7 @@ def need(module: str, *, extra: str | None = None, pip: str | None = None) -> An
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        top = module.split(".")[0]
+        top = module.split(".", maxsplit=1)[0]
         if error.name is None or error.name.split(".")[0] != top:
             raise
         line = pip or f"pip install 'edgekd[{extra or top}]'"

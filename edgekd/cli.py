@@ -13,8 +13,8 @@ import typer
 from edgekd.errors import EdgekdError, RecipeError
 
 EPILOG = (
-    "Exit codes: 0 done; 1 other error; 2 recipe or option; 3 data; 4 model; 5 missing package; 6 target; 7 store or disk; "
-    "8 compression; 9 export; 10 benchmark; 11 a gate was breached; 130 interrupted."
+    "Exit codes: 0 done; 1 other error; 2 recipe or option; 3 data; 4 model; 5 missing package; 6 target; "
+    "7 store or disk; 8 compression; 9 export; 10 benchmark; 11 a gate was breached; 130 interrupted."
 )
 app = typer.Typer(
     name="edgekd",
@@ -26,18 +26,19 @@ app = typer.Typer(
 )
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe; `edgekd new` writes one to start from.")]
-TargetNames = Annotated[list[str] | None, typer.Option("--target", help="Only these targets (repeatable); `host` is this machine.")]
+TargetNames = Annotated[
+    list[str] | None, typer.Option("--target", help="Only these targets (repeatable); `host` is this machine.")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="The run's folder; by default runs/<name of the recipe file>.")]
 StoreFolder = Annotated[
-    Path | None, typer.Option("--store", envvar="EDGEKD_STORE", help="Where stage results are kept; by default beside the run.")
+    Path | None,
+    typer.Option("--store", envvar="EDGEKD_STORE", help="Where stage results are kept; by default beside the run."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")]
 
 
-def _run(
-    recipe: Path, targets: list[str] | None, out: Path | None, store: Path | None, quiet: bool, until: str
-) -> Any:
+def _run(recipe: Path, targets: list[str] | None, out: Path | None, store: Path | None, quiet: bool, until: str) -> Any:
     from edgekd.pipeline import run
     from edgekd.progress import Progress
     from edgekd.recipe import load_recipe
@@ -55,7 +56,12 @@ def _run(
 
 @app.command("run")
 def run_command(
-    recipe: RecipeFile, target: TargetNames = None, out: Out = None, store: StoreFolder = None, json_: Json = False, quiet: Quiet = False
+    recipe: RecipeFile,
+    target: TargetNames = None,
+    out: Out = None,
+    store: StoreFolder = None,
+    json_: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Do everything: distil, compress, export, verify, benchmark, report. Resumes where it stopped."""
     result = _run(recipe, target, out, store, quiet, "report")
@@ -110,8 +116,12 @@ def export(
 @app.command()
 def bench(
     artifact: Annotated[Path, typer.Argument(help="An artifact's folder, or a folder of them.")],
-    batch: Annotated[list[int] | None, typer.Option("--batch", min=1, help="Batch size (repeatable); by default 1.")] = None,
-    threads: Annotated[list[int] | None, typer.Option("--threads", min=1, help="Threads (repeatable); by default 1 and 2.")] = None,
+    batch: Annotated[
+        list[int] | None, typer.Option("--batch", min=1, help="Batch size (repeatable); by default 1.")
+    ] = None,
+    threads: Annotated[
+        list[int] | None, typer.Option("--threads", min=1, help="Threads (repeatable); by default 1 and 2.")
+    ] = None,
     runs: Annotated[int, typer.Option("--runs", min=2, help="Timed inferences, at least.")] = 100,
     json_: Json = False,
     quiet: Quiet = False,
@@ -168,7 +178,9 @@ def doctor(json_: Json = False) -> None:
 
 @app.command()
 def new(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A shipped recipe; without it, they are listed.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="A shipped recipe; without it, they are listed.")
+    ] = None,
     file: Annotated[Path | None, typer.Argument(metavar="[FILE]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite FILE.")] = False,
 ) -> None:

@@ -127,7 +127,7 @@ class Family(Generic[M]):
             name, fields = value, cast(Mapping[str, Any], {})
         elif isinstance(value, Mapping) and len(cast(Mapping[Any, Any], value)) == 1:
             name, fields = next(iter(cast(Mapping[Any, Any], value).items()))
-            fields = {} if fields is None else fields
+            fields = cast(Mapping[str, Any], {} if fields is None else fields)
         else:
             accepted = ", ".join(self.names())
             raise PydanticCustomError(
@@ -165,7 +165,7 @@ class Family(Generic[M]):
 
 
 def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without `$ref`: a method's definitions cannot move into the recipe's `$defs`, where names may clash."""
+    """The schema without `$ref`: a method's definitions may clash with those of the recipe's `$defs`."""
     definitions = schema.get("$defs", {})
 
     def walk(value: Any) -> Any:

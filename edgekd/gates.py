@@ -45,9 +45,21 @@ def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: fl
     where = f"{artifact['target']}/{artifact['path'].rsplit('/', 1)[-1]}"
     parity = artifact["parity"]
 
-    def add(gate: str, limit: float, value: float | None, unit: str, *, at_least: bool = False, reason: str | None = None) -> None:
+    def add(
+        gate: str, limit: float, value: float | None, unit: str, *, at_least: bool = False, reason: str | None = None
+    ) -> None:
         passed = None if value is None else (value >= limit if at_least else value <= limit)
-        rows.append({"gate": gate, "where": where, "limit": limit, "value": value, "unit": unit, "passed": passed, "reason": reason})
+        rows.append(
+            {
+                "gate": gate,
+                "where": where,
+                "limit": limit,
+                "value": value,
+                "unit": unit,
+                "passed": passed,
+                "reason": reason,
+            }
+        )
 
     if parity is None:
         add("parity", section.float_relative_error, None, "relative", reason="the file was not run")
@@ -57,7 +69,13 @@ def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: fl
         add("parity", section.int8_agreement, parity["top1_agreement"], "agreement", at_least=True)
     accuracy = artifact["accuracy"]
     drop = None if accuracy is None or float_accuracy is None else (float_accuracy - accuracy["value"]) * 100
-    add("accuracy_drop", section.accuracy_drop_points, drop, "points", reason="no labelled test split" if drop is None else None)
+    add(
+        "accuracy_drop",
+        section.accuracy_drop_points,
+        drop,
+        "points",
+        reason="no labelled test split" if drop is None else None,
+    )
     measurement = artifact["measurement"]
     for gate, budget, unit in (("latency", section.latency_p50_ms, "ms"), ("memory", section.peak_rss_bytes, "bytes")):
         limit = budget.get(artifact["target"]) if isinstance(budget, dict) else budget

@@ -56,7 +56,9 @@ def families(name: str | None) -> dict[str, dict[str, str]]:
     known = all_families()
     if name is not None and name not in known:
         raise RecipeError(
-            f"there is no family '{name}'{nearest(name, known)}", accepted=", ".join(known), hint="edgekd methods lists them all"
+            f"there is no family '{name}'{nearest(name, known)}",
+            accepted=", ".join(known),
+            hint="edgekd methods lists them all",
         )
     return {key: family.summaries() for key, family in known.items() if name in (None, key)}
 
@@ -74,14 +76,18 @@ def method_table(chosen: Mapping[str, Mapping[str, str]]) -> str:
 def target_table() -> str:
     """Plain text: every shipped profile, and whether this machine is it."""
     rows = [(target, target.matches_host()) for target in map(Target.load, Target.names())]
-    return "\n".join(f"{target.name:<20} {target.title}{'' if reasons else '   <- this machine'}" for target, reasons in rows)
+    return "\n".join(
+        f"{target.name:<20} {target.title}{'' if reasons else '   <- this machine'}" for target, reasons in rows
+    )
 
 
 def target_details(target: Target) -> str:
     """Plain text: a profile as YAML, then whether this machine is it."""
     import yaml
 
-    text = yaml.safe_dump(target.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.safe_dump(
+        target.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=110
+    )
     reasons = target.matches_host()
     verdict = "this machine is it" if not reasons else "this machine is not it: " + "; ".join(reasons)
     return f"{text}\n{verdict}"
@@ -96,14 +102,20 @@ def diagnosis() -> dict[str, Any]:
     except TargetError:
         host = None
     packages = {extra: versions(*names) for extra, names in EXTRAS.items()}
-    return {"machine": environment(), "target": host, "core": versions("edgekd", "torch", "torchvision", "numpy"), "extras": packages}
+    return {
+        "machine": environment(),
+        "target": host,
+        "core": versions("edgekd", "torch", "torchvision", "numpy"),
+        "extras": packages,
+    }
 
 
 def diagnosis_table(found: Mapping[str, Any]) -> str:
     """The diagnosis as plain text, with the pip line for what is missing."""
     machine = found["machine"]
     lines = [
-        f"machine   {machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.1f} GB, {machine['os']}",
+        f"machine   {machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.1f} GB",
+        f"system    {machine['os']}, Python {machine['python']}",
         f"target    {found['target'] or 'no shipped profile matches this machine'}",
         "core      " + ", ".join(f"{name} {version}" for name, version in found["core"].items()),
     ]
@@ -118,7 +130,10 @@ def diagnosis_table(found: Mapping[str, Any]) -> str:
 
 def shipped_recipes() -> dict[str, str]:
     """Name to the first comment line of every shipped recipe."""
-    return {path.stem: path.read_text(encoding="utf-8").split("\n")[0].lstrip("# ") for path in sorted(RECIPES.glob("*.yaml"))}
+    return {
+        path.stem: path.read_text(encoding="utf-8").split("\n")[0].lstrip("# ")
+        for path in sorted(RECIPES.glob("*.yaml"))
+    }
 
 
 def write_recipe(name: str, file: Path, *, force: bool) -> Path:

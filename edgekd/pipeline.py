@@ -15,11 +15,12 @@ from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData, prepare_data
 from edgekd.steps.document import FloatModel, Made, document
 from edgekd.steps.evaluate import evaluate
-from edgekd.steps.export import Source, describe, export_files, place_artifact, rules_for
+from edgekd.steps.export import Source, Variant, describe, export_files, place_artifact, rules_for
 from edgekd.steps.train import cache_teacher, train_student, train_teacher
 from edgekd.steps.verify import measure, verify
 from edgekd.target import Target
 
+QUANTIZED: Sequence[Precision] = ("int8",)
 Until = Literal["distill", "compress", "export", "report"]
 
 
@@ -50,10 +51,9 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     if until == "distill":
         return Result(out, None, {})
     if until == "compress":
-        for target in targets:
-            for format_name, precision in variants(context.recipe, target):
-                if precision == "int8":
-                    describe(context, data, _student(models), rules_for(target, format_name))
+        for variant in (variant for target in targets for variant in variants(context.recipe, models, target)):
+            if variant.precision == "int8":
+                describe(context, data, variant.source, rules_for(variant.target, variant.format_name))
         return Result(out, None, {})
     made = list(make_artifacts(context, data, models, out, targets, check=until == "report"))
     if until == "export":
@@ -78,47 +78,49 @@ def train_models(context: Context, data: PreparedData) -> list[FloatModel]:
     models.append(FloatModel("student", recipe.student, student, evaluate(context, data, recipe.student, student)))
     if recipe.distill is not None and "student_alone" in recipe.distill.baselines:
         alone = train_student(context, data, None, None, alone=True)
-        models.append(FloatModel("student_alone", recipe.student, alone, evaluate(context, data, recipe.student, alone)))
+        models.append(
+            FloatModel("student_alone", recipe.student, alone, evaluate(context, data, recipe.student, alone))
+        )
     return models
 
 
 def make_artifacts(
-    context: Context, data: PreparedData, models: Sequence[FloatModel], out: Path, targets: Sequence[Target], *, check: bool
+    context: Context,
+    data: PreparedData,
+    models: Sequence[FloatModel],
+    out: Path,
+    targets: Sequence[Target],
+    *,
+    check: bool,
 ) -> Iterator[Made]:
     """Every artifact: exported, placed in the run's folder, verified, and timed where this machine is its target."""
-    recipe = context.recipe
-    sources = [_student(models)]
-    if recipe.distill is not None and "quantized_teacher" in recipe.distill.baselines:
-        sources.append(_source(models, "teacher"))
-    for target in targets:
-        for source in sources:
-            for format_name, precision in variants(recipe, target):
-                if source.role == "teacher" and precision == "float32":
-                    continue
-                name = f"{format_name}-{precision}" if source.role == "student" else f"teacher-{format_name}-{precision}"
-                folder = out / target.name / name
-                files = export_files(context, data, source, target, format_name, precision)
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                artifact = place_artifact(context, data, source, target, format_name, precision, files, folder)
-                if not check:
-                    continue
-                verification = verify(context, data, source.evaluation, artifact, folder, target)
-                measurement = measure(context, data, artifact, folder, target)
-                reference = next(model for model in models if model.role == source.role)
-                yield Made(artifact, f"{target.name}/{name}", verification, measurement, reference)
+    for variant in (variant for target in targets for variant in variants(context.recipe, models, target)):
+        folder = out / variant.target.name / variant.name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        files = export_files(context, data, variant)
+        artifact = place_artifact(context, data, variant, files, folder)
+        if check:
+            verification = verify(context, data, variant, artifact, folder)
+            measurement = measure(context, data, variant, artifact, folder)
+            reference = next(model for model in models if model.role == variant.source.role)
+            path = f"{variant.target.name}/{variant.name}"
+            yield Made(artifact, path, verification, measurement, reference)
 
 
-def variants(recipe: Recipe, target: Target) -> Iterator[tuple[str, Precision]]:
-    """Every format and precision to make for a target: the recipe's choice, or what the target prefers and runs."""
+def variants(recipe: Recipe, models: Sequence[FloatModel], target: Target) -> Iterator[Variant]:
+    """What to make for a target: the student in the recipe's formats, or in those the target prefers and runs.
+
+    The quantized-teacher baseline comes in INT8 only: its float accuracy is the teacher's own.
+    """
     asked = "precisions" in recipe.export.model_fields_set or recipe.compress is not None
-    for format_name in recipe.export.formats or target.format_names():
-        for precision in recipe.export.precisions if asked else ("float32",):
-            if not target.format_reasons(format_name, precision):
-                yield format_name, precision
-
-
-def _student(models: Sequence[FloatModel]) -> Source:
-    return _source(models, "student")
+    precisions: Sequence[Precision] = recipe.export.precisions if asked else ["float32"]
+    formats = recipe.export.formats or target.format_names()
+    baseline = recipe.distill is not None and "quantized_teacher" in recipe.distill.baselines
+    for role in ("student", "teacher") if baseline else ("student",):
+        for format_name in formats:
+            for precision in precisions if role == "student" else QUANTIZED:
+                if not target.format_reasons(format_name, precision):
+                    yield Variant(_source(models, role), target, format_name, precision)
 
 
 def _source(models: Sequence[FloatModel], role: Literal["student", "teacher"]) -> Source:
@@ -141,7 +143,10 @@ def _writable(out: Path) -> None:
 def _raise_on_breach(numbers: dict[str, Any], reports: dict[str, Path]) -> None:
     breached = [row for row in numbers["gates"] if row["passed"] is False]
     if breached:
-        rows = [f"{row['where']}: {row['gate']} is {row['value']:.4g} {row['unit']}, the limit is {row['limit']:g}" for row in breached]
+        rows = [
+            f"{row['where']}: {row['gate']} is {row['value']:.4g} {row['unit']}, the limit is {row['limit']:g}"
+            for row in breached
+        ]
         raise GateFailure(
             f"{len(breached)} of {len(numbers['gates'])} gates breached",
             where="\n            ".join(rows),

@@ -90,12 +90,14 @@ def load_recipe(path: Path) -> LoadedRecipe:
             f"the recipe cannot be read: {error}", where=path, hint="edgekd new digits my.yaml writes one to start from"
         ) from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _nodes(text)
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RecipeError(f"the recipe is not valid YAML: {error}", where=path) from error
     if not isinstance(raw, dict):
-        raise RecipeError("a recipe is a mapping", where=path, received=type(raw).__name__, accepted=", ".join(Recipe.model_fields))
+        raise RecipeError(
+            "a recipe is a mapping", where=path, received=type(raw).__name__, accepted=", ".join(Recipe.model_fields)
+        )
     problems = list(_duplicate_keys(node, ()))
     raw = cast(dict[str, Any], raw)
     expanded = _with_target_paths(_expand(raw, (), problems), path.parent)
@@ -132,7 +134,8 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str 
         elif item["type"] == "method":
             message = item["msg"]
         else:
-            message = f"{item['msg'].removeprefix('Value error, ')}, received {item['input']!r}{_unit(_without_branches(local))}"
+            unit = _unit(_without_branches(local))
+            message = f"{item['msg'].removeprefix('Value error, ')}, received {item['input']!r}{unit}"
         yield Problem(_without_branches(location), message)
 
 
@@ -174,6 +177,11 @@ def _expand(value: Any, location: tuple[str | int, ...], problems: list[Problem]
                 problems.append(Problem(location, f"the environment variable {name} is not set"))
         return VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), value)
     return value
+
+
+def _nodes(text: str) -> Any:
+    """The YAML's node tree, which knows lines; None for an empty text."""
+    return cast(Any, yaml.SafeLoader(text)).get_single_node()
 
 
 def _with_target_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:

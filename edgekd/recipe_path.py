@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import AfterValidator, ValidationInfo
 
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
-    base = (info.context or {}).get("folder")
-    return path if base is None else Path(base) / path.expanduser()
+    context = cast(dict[str, Path] | None, info.context)
+    return path if context is None else context["folder"] / path.expanduser()
 
 
 RecipePath = Annotated[Path, AfterValidator(_resolve)]

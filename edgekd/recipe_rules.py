@@ -37,7 +37,7 @@ def combination_problems(recipe: Recipe | None, raw: Mapping[str, Any]) -> list[
     """Mistakes between sections.
 
     Args:
-        recipe: the validated recipe, or None when single fields are wrong: then only what the raw YAML shows is checked.
+        recipe: the validated recipe, or None when single fields are wrong: then only the raw YAML is checked.
         raw: the YAML as read.
     """
     problems = list(_target_problems(raw))
@@ -63,7 +63,10 @@ def _target_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
     for index, name in enumerate(cast(list[Any], formats) if isinstance(formats, list) else []):
         if name not in FORMATS.names():
             accepted = ", ".join(FORMATS.names())
-            yield Problem(("export", "formats", index), f"there is no format '{name}'{nearest(str(name), FORMATS.names())} (accepted: {accepted})")
+            yield Problem(
+                ("export", "formats", index),
+                f"there is no format '{name}'{nearest(str(name), FORMATS.names())} (accepted: {accepted})",
+            )
             continue
         for target in loaded:
             for precision in cast(list[Any], precisions) if isinstance(precisions, list) else ["float32"]:
@@ -106,4 +109,6 @@ def _file_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(where, one_line(error))
     for role, section in (("teacher", recipe.teacher), ("student", recipe.student)):
         if section is not None and (path := section.weights_path()) is not None and not path.is_file():
-            yield Problem((role, "weights"), f"there is no file {path}; accepted: a .safetensors or .pt file, or 'pretrained'")
+            yield Problem(
+                (role, "weights"), f"there is no file {path}; accepted: a .safetensors or .pt file, or 'pretrained'"
+            )

@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,10 @@ class Store:
         aside = folder.with_suffix(".damaged")
         shutil.rmtree(aside, ignore_errors=True)
         folder.rename(aside)
-        self.warn(f"stored result {stage}/{key[:12]} is damaged ({', '.join(damaged)}); it is rebuilt, the old files are in {aside}")
+        self.warn(
+            f"stored result {stage}/{key[:12]} is damaged ({', '.join(damaged)}); "
+            f"it is rebuilt, the old files are in {aside}"
+        )
         return None
 
     def get(self, stage: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]) -> Entry:
@@ -126,21 +129,28 @@ class Store:
         except OSError as error:
             raise _explain(error, self.root) from error
 
-    def _build(self, stage: str, key: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]) -> Entry:
+    def _build(
+        self, stage: str, key: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]
+    ) -> Entry:
         work = self.root / stage / f"{key}.work"
         work.mkdir(parents=True, exist_ok=True)
         info = json.loads(json.dumps(build(work), allow_nan=False))
         for path in work.glob("resume*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        files = {path.relative_to(work).as_posix(): path for path in sorted(work.rglob("*")) if path.is_file() and path.name != ENTRY}
+        files = {
+            path.relative_to(work).as_posix(): path
+            for path in sorted(work.rglob("*"))
+            if path.is_file() and path.name != ENTRY
+        }
         digests = {name: sha256_file(path) for name, path in files.items()}
         for path in files.values():
             _sync(path)
+        digest = _digest(digests)
         record = {
             "stage": stage,
             "inputs": dict(inputs),
             "files": digests,
-            "digest": _digest(digests),
+            "digest": digest,
             "info": info,
             "info_sha256": _info_digest(info),
         }
@@ -148,10 +158,10 @@ class Store:
         final = self.root / stage / key
         work.rename(final)
         _sync(final.parent)
-        return Entry(final, digests, record["digest"], info, fresh=True)
+        return Entry(final, digests, digest, info, fresh=True)
 
     @contextmanager
-    def _locked(self, stage: str, key: str) -> Iterator[None]:
+    def _locked(self, stage: str, key: str) -> Generator[None]:
         folder = self.root / stage
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"{key}.lock").open("w") as lock:

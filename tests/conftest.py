@@ -41,7 +41,15 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 def call(*arguments: object, cwd: Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     """Runs `edgekd` as a user does, without a terminal."""
     command = [str(EDGEKD), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env={**os.environ, "COLUMNS": "120"})
+    return subprocess.run(
+        command,
+        check=False,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env={**os.environ, "COLUMNS": "120"},
+    )
 
 
 @pytest.fixture

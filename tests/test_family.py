@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
-from typing import Annotated
 
 from edgekd.family import Family, Method, MethodFieldsError, OneOf
 

@@ -89,7 +89,10 @@ def test_an_unchanged_recipe_does_nothing_again(small_run: SmallRun) -> None:
 
 
 def test_an_unchanged_recipe_imports_no_torch(small_run: SmallRun) -> None:
-    program = "import sys\nfrom edgekd.cli import app\napp(standalone_mode=False)\nsys.exit(bool({'torch', 'onnx', 'openvino'} & set(sys.modules)))"
+    program = (
+        "import sys\nfrom edgekd.cli import app\napp(standalone_mode=False)\n"
+        "sys.exit(bool({'torch', 'onnx', 'openvino'} & set(sys.modules)))"
+    )
     command = [str(EDGEKD.with_name("python")), "-c", program, "run", str(small_run.recipe), "--quiet"]
     subprocess.run(command, cwd=small_run.folder, check=True, capture_output=True)
 
@@ -127,7 +130,9 @@ def test_a_flipped_byte_in_an_artifact_is_restored(small_run: SmallRun) -> None:
 
 def test_a_breached_gate_fails_with_figures_and_keeps_everything(small_run: SmallRun) -> None:
     recipe = small_run.folder / "strict.yaml"
-    recipe.write_text(RECIPE.replace("gates: {", "gates: {latency_p50_ms: 0.000001, ").replace("raspberry-pi-5, jetson-orin-nano", ""))
+    recipe.write_text(
+        RECIPE.replace("gates: {", "gates: {latency_p50_ms: 0.000001, ").replace("raspberry-pi-5, jetson-orin-nano", "")
+    )
     done = call("run", recipe, cwd=small_run.folder)
     assert done.returncode == 11
     assert "latency is" in done.stderr and "the limit is 1e-06" in done.stderr
@@ -139,7 +144,9 @@ def test_kill_in_the_middle_continues_with_the_same_result(small_run: SmallRun, 
     recipe = tmp_path / "small.yaml"
     recipe.write_text(RECIPE.replace("raspberry-pi-5, jetson-orin-nano", ""))
     for seconds in (4, 6, 9, 12):
-        process = subprocess.Popen([EDGEKD, "run", recipe, "--quiet"], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [EDGEKD, "run", recipe, "--quiet"], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
+        )
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -154,7 +161,9 @@ def test_kill_in_the_middle_continues_with_the_same_result(small_run: SmallRun, 
 def test_ctrl_c_is_no_traceback(tmp_path: Path) -> None:
     recipe = tmp_path / "small.yaml"
     recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 50"))
-    process = subprocess.Popen([EDGEKD, "run", recipe], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        [EDGEKD, "run", recipe], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     time.sleep(12)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)

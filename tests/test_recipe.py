@@ -53,10 +53,27 @@ def test_every_mistake_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("teacher:\n  model: {cifar_resnet: {depth: 8}}\n  train: {epochs: 1, batch_size: 64, optimizer: {sgd: {lr: 0.1}}}\n", "", "needs a teacher"),
-        ("compress: {method: {int8_static: {ranges: minmax}}}", "export: {precisions: [int8]}", "int8 needs a compress section"),
-        ("targets: [host, raspberry-pi-5, jetson-orin-nano]", "targets: [raspberry-pi-5]\nexport: {formats: [tensorrt]}", "does not run it"),
-        ("targets: [host, raspberry-pi-5, jetson-orin-nano]", "targets: [host]\nexport: {formats: [onnxx]}", "did you mean 'onnx'?"),
+        (
+            "teacher:\n  model: {cifar_resnet: {depth: 8}}\n"
+            "  train: {epochs: 1, batch_size: 64, optimizer: {sgd: {lr: 0.1}}}\n",
+            "",
+            "needs a teacher",
+        ),
+        (
+            "compress: {method: {int8_static: {ranges: minmax}}}",
+            "export: {precisions: [int8]}",
+            "int8 needs a compress section",
+        ),
+        (
+            "targets: [host, raspberry-pi-5, jetson-orin-nano]",
+            "targets: [raspberry-pi-5]\nexport: {formats: [tensorrt]}",
+            "does not run it",
+        ),
+        (
+            "targets: [host, raspberry-pi-5, jetson-orin-nano]",
+            "targets: [host]\nexport: {formats: [onnxx]}",
+            "did you mean 'onnx'?",
+        ),
         ("targets: [host, raspberry-pi-5, jetson-orin-nano]", "targets: []", "targets"),
         ("name: small", "name: small\nname: twice", "given twice"),
         ("reader: mnist5k", "reader: {image_folder: {path: nowhere}}", "there is no file or folder"),
@@ -73,7 +90,9 @@ def test_impossible_combinations(tmp_path: Path, old: str, new: str, expected: s
     assert expected in found, found
 
 
-@pytest.mark.parametrize(("text", "expected"), [("a: [", "not valid YAML"), ("- 1", "a recipe is a mapping"), ("", "a recipe is a mapping")])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("a: [", "not valid YAML"), ("- 1", "a recipe is a mapping"), ("", "a recipe is a mapping")]
+)
 def test_no_recipe_at_all(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in "\n".join(mistakes(tmp_path, text))
 

@@ -61,7 +61,9 @@ def test_digest_is_of_bytes_not_of_timings(tmp_path: Path) -> None:
 
         return inner
 
-    one, two, three = (store.get("s", {"k": k}, build(t, s)) for k, t, s in ((1, "a", 1.0), (2, "a", 9.0), (3, "b", 1.0)))
+    one, two, three = (
+        store.get("s", {"k": k}, build(t, s)) for k, t, s in ((1, "a", 1.0), (2, "a", 9.0), (3, "b", 1.0))
+    )
     assert one.digest == two.digest != three.digest
 
 
@@ -149,7 +151,11 @@ def test_unwritable_place_is_explained(tmp_path: Path) -> None:
     assert "--store" in str(caught.value)
 
 
-@given(st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=5), st.booleans(), st.none()), max_size=4))
+@given(
+    st.dictionaries(
+        st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=5), st.booleans(), st.none()), max_size=4
+    )
+)
 def test_key_ignores_order_only(inputs: dict[str, object]) -> None:
     assert key_of(inputs) == key_of(dict(reversed(list(inputs.items()))))
     assert key_of(inputs) != key_of({**inputs, "another": 1})

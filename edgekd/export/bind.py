@@ -63,7 +63,10 @@ class Moments:
 
 
 def distance(left: Fingerprint, right: Fingerprint) -> float:
-    """Largest difference of the four figures, as a share of the spread; infinite for another number of values or an infinite one."""
+    """Largest difference of the four figures, as a share of the spread.
+
+    Infinite for another number of values, or where a figure is infinite.
+    """
     if left[4] != right[4] or not np.all(np.isfinite((*left, *right))):
         return float("inf")
     spread = max(left[3] - left[2], right[3] - right[2], abs(left[0]), abs(right[0]), 1e-12)

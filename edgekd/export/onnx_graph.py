@@ -49,6 +49,7 @@ class BoundGraph:
         integer: names of the nodes that the description makes integers.
         kept: node name to the description's reason why it stays in float.
         per_channel: weights have one scale per output channel.
+        layers: readable layer name of every node that is an operator of the network, by node name.
     """
 
     model: Any
@@ -56,6 +57,7 @@ class BoundGraph:
     integer: list[str]
     kept: dict[str, str]
     per_channel: bool
+    layers: dict[str, str]
 
 
 def bound_onnx(program: Program, description: Description) -> BoundGraph:
@@ -74,7 +76,14 @@ def bound_onnx(program: Program, description: Description) -> BoundGraph:
         # A MatMul's bias is an addition of its own: only the sum is a tensor of the network.
         touched = node.input if node.op_type == "MatMul" else (*node.input, *node.output)
         binding.require([t for t in touched if t in seen], where=f"{node.op_type} {name}")
-    return BoundGraph(model=model, binding=binding, integer=integer, kept=kept, per_channel=description.per_channel)
+    return BoundGraph(
+        model=model,
+        binding=binding,
+        integer=integer,
+        kept=kept,
+        per_channel=description.per_channel,
+        layers=_layers(model, binding, program),
+    )
 
 
 def fingerprints(model: Any, samples: NDArray[Any]) -> dict[str, Fingerprint]:
@@ -126,6 +135,16 @@ def steps(model: Any, live: set[str]) -> list[Step]:
     ]
 
 
+def _layers(model: Any, binding: Binding, program: Program) -> dict[str, str]:
+    readable = program.layers()
+    found: dict[str, str] = {}
+    for node in model.graph.node:
+        names = [name for name in binding.names.get(node.output[0], []) if name in readable]
+        if names:
+            found[node.name] = readable[names[0]]
+    return found
+
+
 def _biased(node: Any, makers: dict[str, Any], constants: set[str]) -> str | None:
     """Name of the MatMul that this addition gives its bias: together they are one linear layer."""
     if node.op_type != "Add" or not constants.intersection(node.input):
@@ -150,8 +169,9 @@ def _divide(
         names = [name for name in binding.names.get(node.output[0], []) if name in operators]
         chosen = [name for name in names if name in quantized]
         if chosen and node.op_type not in PASSES | CLIPS:
-            product = _biased(node, makers, constants)
-            integer.append(node.name if product is None else product)
+            product = _biased(node, makers, constants) or str(node.name)
+            if product not in integer:  # with a bias of zeros, the product alone was the layer already
+                integer.append(product)
             placed.update(chosen)
         elif names and not chosen:
             kept[node.name] = reasons.get(layers[names[0]], "the quantization description keeps it in float")

@@ -57,7 +57,8 @@ def place(graph: BoundGraph, weight_bits: int) -> Placed:
     model = _write(graph, [*chosen, *_followers(graph, chosen)], weight_bits)
     hold_float(model, set(graph.kept) | set(left))
     free_outputs(model)
-    return Placed(model=model, counts=dict(sorted(counts.items())), left=left)
+    named = {graph.layers.get(name, name): reason for name, reason in left.items()}
+    return Placed(model=model, counts=dict(sorted(counts.items())), left=named)
 
 
 def _followers(graph: BoundGraph, chosen: list[str]) -> list[str]:

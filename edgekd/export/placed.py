@@ -16,7 +16,7 @@ class Placed:
     Attributes:
         model: the `ModelProto`.
         counts: operator type to the number of operators that compute on quantized tensors.
-        left: node name to the reason why an operator that the description makes an integer one is not.
+        left: layer to the reason why an operator that the description makes an integer one is not.
     """
 
     model: Any

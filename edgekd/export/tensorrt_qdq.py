@@ -123,7 +123,9 @@ def place(graph: BoundGraph) -> Placed:
         elif node.op_type in POOLS:
             node.input[0] = writer.pair(node.input[0])
         else:
-            left[name] = f"TensorRT computes {node.op_type} in the precision of what is around it"
+            left[graph.layers.get(name, name)] = (
+                f"TensorRT computes {node.op_type} in the precision of what is around it"
+            )
             continue
         counts[node.op_type] += 1
     if not counts:

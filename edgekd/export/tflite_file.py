@@ -29,7 +29,7 @@ SIGNATURE = "serving_default"
 # Operators that multiply by weights.
 HEAVY = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D", "TRANSPOSE_CONV", "BATCH_MATMUL"}
 
-# Operators whose output holds only values of their first input (PAD adds zeros; PADV2 the lowest value, before MAX_POOL).
+# Operators whose output holds only values of their first input (PAD adds zeros; PADV2, before MAX_POOL, the lowest).
 PASSES = {
     "EXPAND_DIMS",
     "MAX_POOL_2D",

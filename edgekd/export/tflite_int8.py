@@ -41,7 +41,7 @@ class Choice:
 
     Attributes:
         integer: positions in `graph.operators`.
-        left: layer, or an operator's output, to the reason why it is float though the description does not say so.
+        left: layer, or number and type of operators, to the reason why they are float without the description's word.
     """
 
     integer: set[int]
@@ -73,7 +73,7 @@ def choose(graph: TfliteGraph, binding: Binding, program: Program, description: 
     layers = program.layers()
     absorbed = _absorbed(program)
     integer: set[int] = set()
-    left: dict[str, str] = {}
+    partial: Counter[str] = Counter()
     placed: set[str] = set()
     for position, item in enumerate(graph.operators):
         if item.kind in PASSES or not item.outputs or graph.dtypes[item.outputs[0]] != "float32":
@@ -84,7 +84,11 @@ def choose(graph: TfliteGraph, binding: Binding, program: Program, description: 
             integer.add(position)
             placed.update(chosen, *(absorbed[name] for name in chosen))
         elif not names:
-            left[item.names[0]] = f"{item.kind} computes no tensor of the network, but a part of an operator"
+            partial[item.kind] += 1
+    left = {
+        f"{count} {kind}": "computes no tensor of the network, but a part of one of its operators"
+        for kind, count in sorted(partial.items())
+    }
     operators = program.operators()
     wanted = [name for name in description.quantized if operators.get(name) in WEIGHTED]
     lost = [name for name in wanted if name not in placed]
@@ -94,7 +98,9 @@ def choose(graph: TfliteGraph, binding: Binding, program: Program, description: 
             received=", ".join(layers[name] for name in lost[:8]),
             hint="keep them in float: compress: {keep_float: [...]}",
         )
-    left |= {layers[name]: "the converter merged it with the operator after it, whose range is unknown" for name in lost}
+    left |= {
+        layers[name]: "the converter merged it with the operator after it, whose range is unknown" for name in lost
+    }
     return Choice(integer=integer | _passing(graph, integer, binding), left=left)
 
 

@@ -70,7 +70,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         memory = "-" if peak is None else f"{peak / 1e6:.1f}"
         for found in row["measurement"]["latency"]:
             times = "".join(f"{_number(found[name]):>9}" for name in ("p50_ms", "p90_ms", "p99_ms"))
-            lines.append(f"{row['artifact']:<{width}}  {found['batch_size']:>5}  {found['threads']:>7}{times}{memory:>9}")
+            lines.append(
+                f"{row['artifact']:<{width}}  {found['batch_size']:>5}  {found['threads']:>7}{times}{memory:>9}"
+            )
     return "\n".join(lines)
 
 
@@ -92,9 +94,10 @@ def render_again(run: Path) -> dict[str, Path]:
         if path.is_file():
             row.update(measurement=json.loads(path.read_text(encoding="utf-8")), not_measured=None)
     section = GatesSection.model_validate(numbers["recipe"].get("gates") or {})
-    accuracies = {role: (model["accuracy"] or {}).get("value") for role, model in models.items()}
+    accuracies: dict[str, float | None] = {
+        role: None if model["accuracy"] is None else model["accuracy"]["value"] for role, model in models.items()
+    }
     numbers["gates"] = [gate for row in numbers["artifacts"] for gate in judge(section, row, accuracies[row["model"]])]
     kept = [warning for warning in numbers["warnings"] if warning not in before]
     numbers["warnings"] = [*kept, *slower_than_float(numbers["artifacts"])]
     return write(numbers, run)
-

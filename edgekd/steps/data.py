@@ -38,7 +38,9 @@ def prepare_data(context: Context) -> PreparedData:
         "code": source_digest("edgekd.data"),
         "versions": versions("numpy", "pillow"),
     }
-    entry = context.store.get("data", inputs, lambda folder: prepare(recipe.data, recipe.seed, folder, context.progress))
+    entry = context.store.get(
+        "data", inputs, lambda folder: prepare(recipe.data, recipe.seed, folder, context.progress)
+    )
     facts = entry.info
     seen = {name: entry.files[name] for name in ("images.npy", "labels.npy", "split.npy")}
     digest = key_of({**seen, "classes": facts["classes"], "preprocess": facts["preprocess"]})

@@ -22,6 +22,7 @@ from edgekd.steps.verify import LOGITS
 from edgekd.store import Entry
 from edgekd.target import Target
 
+
 @dataclass(frozen=True)
 class FloatModel:
     """A float torch model of the run: teacher, student, or student trained alone."""
@@ -67,7 +68,12 @@ def document(
         "artifacts": artifacts,
         "gates": gates,
         "targets": [_target_row(target) for target in targets],
-        "warnings": [*context.recipe.warnings(), *facts["warnings"], *facts["calibration"]["warnings"], *slower_than_float(artifacts)],
+        "warnings": [
+            *context.recipe.warnings(),
+            *facts["warnings"],
+            *facts["calibration"]["warnings"],
+            *slower_than_float(artifacts),
+        ],
     }
 
 
@@ -80,8 +86,12 @@ def _model_row(model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
         "parameters": info["parameters"],
         "macs": info["macs"],
         "size_bytes": info["size_bytes"],
-        "accuracy": None if info["accuracy"] is None else {"value": info["accuracy"], "samples": info["samples"], "split": "test"},
-        "agreement_with_teacher": None if teacher is None else agreement(test_logits(teacher.evaluation), test_logits(model.evaluation)),
+        "accuracy": None
+        if info["accuracy"] is None
+        else {"value": info["accuracy"], "samples": info["samples"], "split": "test"},
+        "agreement_with_teacher": None
+        if teacher is None
+        else agreement(test_logits(teacher.evaluation), test_logits(model.evaluation)),
         "history": None if training is None else training["epochs"],
     }
 
@@ -103,7 +113,12 @@ def _artifact_row(item: Made, teacher: FloatModel | None) -> dict[str, Any]:
         "runtime": artifact.runtime,
         "path": item.path,
         "size_bytes": model_size_bytes(artifact),
-        "accuracy": {"value": checked["accuracy"], "samples": checked["samples"], "arithmetic": checked["arithmetic"], "runtime": checked["runtime"]},
+        "accuracy": {
+            "value": checked["accuracy"],
+            "samples": checked["samples"],
+            "arithmetic": checked["arithmetic"],
+            "runtime": checked["runtime"],
+        },
         "agreement_with_teacher": None if teacher is None else agreement(test_logits(teacher.evaluation), logits),
         "parity": checked["parity"],
         "quantization": artifact.quantization,
@@ -131,13 +146,16 @@ def slower_than_float(artifacts: Sequence[dict[str, Any]]) -> list[str]:
         if row["precision"] != "int8" or row["measurement"] is None or row["model"] != "student":
             continue
         same = ("target", "format", "model")
-        twin = next((other for other in artifacts if other["precision"] == "float32" and all(other[k] == row[k] for k in same)), None)
+        twin = next(
+            (other for other in artifacts if other["precision"] == "float32" and all(other[k] == row[k] for k in same)),
+            None,
+        )
         if twin is None or twin["measurement"] is None:
             continue
         quantized, floating = best_latency_ms(row["measurement"]), best_latency_ms(twin["measurement"])
         if quantized is not None and floating is not None and quantized >= floating:
             found.append(
                 f"{row['target']}, {row['format']}: INT8 is not faster than float here "
-                f"({quantized:.3g} ms against {floating:.3g} ms at p50); the float file is the better choice for latency"
+                f"({quantized:.3g} ms against {floating:.3g} ms at p50); the float file is the better choice"
             )
     return found

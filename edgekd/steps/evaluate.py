@@ -19,7 +19,9 @@ from edgekd.store import Entry, source_digest
 LOGITS = "logits.npy"
 
 
-def evaluate(context: Context, data: PreparedData, section: ModelSection, model: Entry, *, temperatures: bool = False) -> Entry:
+def evaluate(
+    context: Context, data: PreparedData, section: ModelSection, model: Entry, *, temperatures: bool = False
+) -> Entry:
     """Test logits, accuracy, parameters and MACs of a trained model.
 
     Args:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.artifact import Artifact, Tensor
+from edgekd.artifact import MANIFEST, Artifact, Tensor
 from edgekd.backends import versions
 from edgekd.benchmark import AGENT
 from edgekd.compress import compress
 from edgekd.compress.description import Description
 from edgekd.compress.rules import QuantizationRules
 from edgekd.errors import RecipeError, StoreError
-from edgekd.export import FORMATS
+from edgekd.export import FORMATS, Precision, export
 from edgekd.models import ModelSection
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
@@ -30,7 +30,6 @@ from edgekd.target import Target
 if TYPE_CHECKING:
     from edgekd.compress.fold import Program
 
-Precision = Literal["float32", "int8"]
 CALIBRATION_BATCH = 16
 EXAMPLE_SAMPLES = 8
 PROBE_SAMPLES = 16
@@ -64,6 +63,22 @@ class Source:
         }
 
 
+@dataclass(frozen=True)
+class Variant:
+    """One artifact to make: which model, for which board, in which format and precision."""
+
+    source: Source
+    target: Target
+    format_name: str
+    precision: Precision
+
+    @property
+    def name(self) -> str:
+        """Name of its folder below the target's: `onnx-int8`, `teacher-onnx-int8`."""
+        plain = f"{self.format_name}-{self.precision}"
+        return plain if self.source.role == "student" else f"{self.source.role}-{plain}"
+
+
 def rules_for(target: Target, format_name: str) -> QuantizationRules:
     """What the board's arithmetic and the format's grid impose together."""
     return target.rules().model_copy(update={"activations": FORMATS.load(format_name).activations})
@@ -83,7 +98,9 @@ def describe(context: Context, data: PreparedData, source: Source, rules: Quanti
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
-        context.progress.note(f"{source.role}: calibrating INT8 ({rules.weight_bits}-bit weights, {rules.activations} activations)")
+        context.progress.note(
+            f"{source.role}: calibrating INT8 ({rules.weight_bits}-bit weights, {rules.activations} activations)"
+        )
         arrays = data.open()
 
         def batches() -> Iterator[NDArray[np.float32]]:
@@ -98,12 +115,11 @@ def describe(context: Context, data: PreparedData, source: Source, rules: Quanti
     return context.store.get("description", inputs, build)
 
 
-def export_files(
-    context: Context, data: PreparedData, source: Source, target: Target, format_name: str, precision: Precision
-) -> Entry:
-    """The files of one format, shared by every target whose rules are the same."""
-    method = FORMATS.parse(format_name)
-    rules = rules_for(target, format_name)
+def export_files(context: Context, data: PreparedData, variant: Variant) -> Entry:
+    """The files of one variant, shared by every target whose rules are the same."""
+    source, precision = variant.source, variant.precision
+    method = FORMATS.parse(variant.format_name)
+    rules = rules_for(variant.target, variant.format_name)
     description = describe(context, data, source, rules) if precision == "int8" else None
     inputs = {
         **source.inputs(data),
@@ -116,58 +132,46 @@ def export_files(
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
-        context.progress.note(f"{source.role}: exporting {format_name} {precision}")
+        context.progress.note(f"{source.role}: exporting {variant.format_name} {precision}")
         shutil.rmtree(folder)
         folder.mkdir()
         loaded = None
         if description is not None:
             loaded = Description.model_validate_json((description.folder / "description.json").read_bytes())
-        exported = method.export(_program(context, data, source), loaded, folder, rules)
-        quantization = None if loaded is None else _quantization(loaded)
+        exported = export(_program(context, data, source), loaded, method, folder, rules)
         return {
             "entry": exported.entry,
             "inputs": [tensor.model_dump() for tensor in exported.inputs],
             "outputs": [tensor.model_dump() for tensor in exported.outputs],
             "notes": exported.notes,
-            "quantization": quantization,
+            "quantization": None if loaded is None else _quantization(loaded),
         }
 
     return context.store.get("export", inputs, build)
 
 
-def place_artifact(
-    context: Context,
-    data: PreparedData,
-    source: Source,
-    target: Target,
-    format_name: str,
-    precision: Precision,
-    files: Entry,
-    folder: Path,
-) -> Artifact:
+def place_artifact(context: Context, data: PreparedData, variant: Variant, files: Entry, folder: Path) -> Artifact:
     """Puts the files, a probe and the manifest into the run's folder; an untouched earlier copy is left alone."""
-    if (folder / "manifest.json").is_file():
-        try:
-            present = Artifact.load(folder)
-            if present.parents.get("export") == files.digest and present.parents.get("data") == data.digest:
-                return present
-        except StoreError as error:
-            context.progress.warn(f"{error}; it is written again from the store")
+    source = variant.source
+    parents = {"data": data.digest, "model": source.entry.digest, "export": files.digest}
+    present = _present(context, folder)
+    if present is not None and present.parents == parents:
+        return present
     staging = folder.with_name(f".{folder.name}.staging")
     shutil.rmtree(staging, ignore_errors=True)
     shutil.copytree(files.folder, staging, ignore=shutil.ignore_patterns("entry.json"))
     arrays = data.open()
     test = arrays.indices("test")[:PROBE_SAMPLES]
     np.savez(staging / PROBE, images=arrays.images[test], logits=test_logits(source.evaluation)[: len(test)])
-    method = FORMATS.parse(format_name)
+    method = FORMATS.parse(variant.format_name)
     if method.stand_in is not None:
         shutil.copytree(AGENT, staging / AGENT.name, ignore=shutil.ignore_patterns("__pycache__"))
     info = files.info
     artifact = Artifact(
         model=source.role,
-        format=format_name,
-        precision=precision,
-        target=target.name,
+        format=variant.format_name,
+        precision=variant.precision,
+        target=variant.target.name,
         runtime=method.runtime,
         entry=info["entry"],
         inputs=[Tensor.model_validate(tensor) for tensor in info["inputs"]],
@@ -175,7 +179,7 @@ def place_artifact(
         classes=list(arrays.classes),
         preprocess=arrays.preprocess.to_json(),
         quantization=info["quantization"],
-        parents={"data": data.digest, "model": source.entry.digest, "export": files.digest},
+        parents=parents,
         recipe={name: context.raw.get(name) for name in ("name", "seed", "student", "teacher", "distill", "compress")},
         versions={**versions("edgekd", "torch", "numpy"), **method.identity()},
         licences={"model": source.section.model.licence, "data": str(arrays.facts.get("licence") or "not stated")},
@@ -186,6 +190,16 @@ def place_artifact(
     return artifact
 
 
+def _present(context: Context, folder: Path) -> Artifact | None:
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        return Artifact.load(folder)
+    except StoreError as error:
+        context.progress.warn(f"{error}; it is written again from the store")
+        return None
+
+
 def _program(context: Context, data: PreparedData, source: Source) -> Program:
     import torch
 
@@ -194,9 +208,11 @@ def _program(context: Context, data: PreparedData, source: Source) -> Program:
     arrays = data.open()
     model = open_model(source.section, source.entry, arrays, context.recipe.seed)
     example = arrays.preprocess.apply(arrays.calibration[:EXAMPLE_SAMPLES])
-    return fold(model, torch.from_numpy(example))
+    return fold(model, torch.as_tensor(example))
 
 
 def _quantization(description: Description) -> dict[str, Any]:
-    kept = description.model_dump(mode="json", include={"method", "weight_bits", "per_channel", "quantized", "kept_float", "samples"})
+    kept = description.model_dump(
+        mode="json", include={"method", "weight_bits", "per_channel", "quantized", "kept_float", "samples"}
+    )
     return dict(kept)

@@ -63,7 +63,13 @@ def train_teacher(context: Context, data: PreparedData) -> Entry | None:
             context.progress.note("teacher: training")
             work = folder / "resume"
             history = train(
-                model, arrays, settings, [CrossEntropy()], seed=context.recipe.seed, work=work, progress=context.progress
+                model,
+                arrays,
+                settings,
+                [CrossEntropy()],
+                seed=context.recipe.seed,
+                work=work,
+                progress=context.progress,
             )
         save(model, folder / WEIGHTS)
         return {"training": history or None}
@@ -108,10 +114,12 @@ def train_student(
         inputs["train"] = section.train.key()
         inputs["losses"] = "ce" if alone else [loss.model_dump(mode="json") for loss in section.losses]
         if not alone:
-            inputs["teacher"] = None if teacher is None else teacher.digest
+            inputs["teacher"] = None if recipe.teacher is None else recipe.teacher.model.model_dump(mode="json")
+            inputs["teacher_weights"] = None if teacher is None else teacher.digest
             inputs["outputs"] = None if outputs is None else outputs.digest
 
     def build(folder: Path) -> Mapping[str, Any]:
+        from edgekd.distill.losses.ce import CrossEntropy
         from edgekd.models.checkpoint import save
 
         arrays = data.open()
@@ -119,45 +127,34 @@ def train_student(
         history: Mapping[str, Any] = {}
         if section is not None:
             context.progress.note("student: training without the teacher" if alone else "student: distilling")
-            history = _distil(context, section, model, arrays, folder / "resume", None if alone else teacher, outputs)
+            teacher_model, cache = (None, None) if alone else _teaching(context, section, arrays, teacher, outputs)
+            history = train(
+                model,
+                arrays,
+                section.train,
+                [CrossEntropy()] if alone else section.losses,
+                seed=recipe.seed,
+                work=folder / "resume",
+                progress=context.progress,
+                teacher=teacher_model,
+                cache=cache,
+            )
         save(model, folder / WEIGHTS)
         return {"training": history or None}
 
     return context.store.get("student", inputs, build)
 
 
-def _distil(
-    context: Context,
-    section: DistillSection,
-    model: nn.Module,
-    arrays: ImageData,
-    work: Path,
-    teacher: Entry | None,
-    outputs: Entry | None,
-) -> Mapping[str, Any]:
-    from edgekd.distill.losses.ce import CrossEntropy
+def _teaching(
+    context: Context, section: DistillSection, arrays: ImageData, teacher: Entry | None, outputs: Entry | None
+) -> tuple[nn.Module | None, TeacherCache | None]:
+    """What the losses look at: the cached outputs, the teacher itself where that is not enough, or neither."""
     from edgekd.distill.teacher_cache import TeacherCache
 
-    seed = context.recipe.seed
-    teacher_model: nn.Module | None = None
-    cache: TeacherCache | None = None
-    if teacher is not None:
-        cache = None if outputs is None else TeacherCache.open(outputs.folder)
-        if cache is None or section.needs_teacher_online():
-            teacher_model = open_model(_teacher_section(context), teacher, arrays, seed)
-    alone = teacher is None and context.recipe.teacher is not None
-    losses = [CrossEntropy()] if alone else section.losses
-    return train(
-        model,
-        arrays,
-        section.train,
-        losses,
-        seed=seed,
-        work=work,
-        progress=context.progress,
-        teacher=teacher_model,
-        cache=None if alone else cache,
-    )
+    cache = None if outputs is None else TeacherCache.open(outputs.folder)
+    if teacher is None or (cache is not None and not section.needs_teacher_online()):
+        return None, cache
+    return open_model(_teacher_section(context), teacher, arrays, context.recipe.seed), cache
 
 
 def _teacher_section(context: Context) -> ModelSection:

@@ -15,20 +15,21 @@ from edgekd.export import FORMATS
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
 from edgekd.steps.evaluate import test_logits
+from edgekd.steps.export import Variant
 from edgekd.store import Entry, source_digest
-from edgekd.target import Target
 
 RUNTIME_PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "numpy")
 LOGITS = "logits.npy"
 TIMED_IMAGES = 256
 
 
-def verify(context: Context, data: PreparedData, reference: Entry, artifact: Artifact, folder: Path, target: Target) -> Entry:
+def verify(context: Context, data: PreparedData, variant: Variant, artifact: Artifact, folder: Path) -> Entry:
     """Accuracy and parity of the file itself, run by the agent.
 
     On a machine that is not the target, the file is evaluated in reference arithmetic where its runtime can, because
     this machine's integer kernels say nothing about the target's.
     """
+    target, reference = variant.target, variant.source.evaluation
     exact = bool(target.matches_host())
     stand_in = FORMATS.load(artifact.format).stand_in
     inputs = {
@@ -64,10 +65,9 @@ def verify(context: Context, data: PreparedData, reference: Entry, artifact: Art
     return context.store.get("verification", inputs, build)
 
 
-def measure(
-    context: Context, data: PreparedData, artifact: Artifact, folder: Path, target: Target
-) -> Entry | str:
+def measure(context: Context, data: PreparedData, variant: Variant, artifact: Artifact, folder: Path) -> Entry | str:
     """Latency and memory on this machine, or the reason why they cannot be measured here."""
+    target = variant.target
     reasons = target.matches_host()
     if reasons:
         return f"this machine is not {target.name}: {'; '.join(reasons)}"

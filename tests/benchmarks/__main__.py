@@ -21,7 +21,7 @@ def main() -> int:
     failed = 0
     for name in chosen:
         print(f"--- {name}", file=sys.stderr, flush=True)
-        failed += subprocess.run([sys.executable, "-m", f"tests.benchmarks.{name}"], cwd=HERE.parents[1]).returncode != 0
+        failed += subprocess.call([sys.executable, "-m", f"tests.benchmarks.{name}"], cwd=HERE.parents[1]) != 0
     print(json.dumps({"benchmarks": len(chosen), "failed": failed}))
     return failed
 

@@ -35,7 +35,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 def main() -> None:
     """Prints the figures as one JSON line."""
     peaks = {
-        count: int(subprocess.run([sys.executable, "-c", PROGRAM, str(count)], check=True, capture_output=True, text=True).stdout)
+        count: int(
+            subprocess.run(
+                [sys.executable, "-c", PROGRAM, str(count)], check=True, capture_output=True, text=True
+            ).stdout
+        )
         for count in COUNTS
     }
     small, large = (peaks[count] for count in COUNTS)

@@ -156,7 +156,9 @@ def main() -> None:
             row[f"resnet{depth}_{mode}"] = [round(value, 2) for value in values]
         row[f"resnet{depth}_gain_points"] = round(means["distilled"] - means["alone"], 2)
         row[f"resnet{depth}_epochs"] = EPOCHS[depth]
-    row["int8_drop_points"] = int8_drops(arrays, {key: path for key, path in paths.items() if key[1] == "distilled"}, scores)
+    row["int8_drop_points"] = int8_drops(
+        arrays, {key: path for key, path in paths.items() if key[1] == "distilled"}, scores
+    )
     row["limits"] = {"gain_points": 1.0, "int8_drop_points": 0.5}
     print(json.dumps(row), flush=True)
 

@@ -1,4 +1,4 @@
-"""ResNet-50 at 224x224, batch 1: edgekd's INT8 files against the same runtime's float, and against hand-made INT8 files.
+"""ResNet-50 at 224x224, batch 1: edgekd's INT8 files against float in the same runtime, and against hand-made INT8.
 
 Hand-made: each library called as its own documentation says, on the same weights and the same 32 calibration images:
 ONNX Runtime `quantize_static`, NNCF `quantize`, ai-edge-quantizer `static_wi8_ai8`. Every file is timed in a process of
@@ -51,7 +51,9 @@ def program() -> Program:
     return fold(resnet50().eval(), torch.from_numpy(PREPROCESS.apply(images()[:4])))
 
 
-def place(folder: Path, format_name: str, precision: str, entry: str, inputs: list[Tensor], outputs: list[Tensor], notes: Any) -> None:
+def place(
+    folder: Path, format_name: str, precision: str, entry: str, inputs: list[Tensor], outputs: list[Tensor], notes: Any
+) -> None:
     """Writes the manifest that the agent needs."""
     Artifact(
         model="student",

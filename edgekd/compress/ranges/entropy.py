@@ -51,7 +51,7 @@ class Entropy(Ranges):
         starts, stops = np.maximum(first, MIDDLE - bins), np.minimum(last, MIDDLE + bins)
         inside = np.rint(255 * (stops - starts) / (2 * bins)).astype(np.int64)
         levels = inside if symmetric else np.full_like(bins, 256)
-        limits = bins * histogram.width  # (K,)
+        limits = bins.astype(np.float64) * histogram.width  # (K,)
         ranking = np.argsort(divergences(counts, starts, stops, levels), kind="stable")
         return self._first_bearable(histogram, limits[ranking], symmetric)
 
@@ -62,7 +62,9 @@ class Entropy(Ranges):
         values, weights = filled_bins(histogram)
 
         def error(limit: float) -> float:
-            low, high = (-limit, limit) if symmetric else (max(histogram.minimum, -limit), min(histogram.maximum, limit))
+            low, high = (
+                (-limit, limit) if symmetric else (max(histogram.minimum, -limit), min(histogram.maximum, limit))
+            )
             bounds = np.array([min(low, 0.0)]), np.array([max(high, 0.0)])
             return float(squared_error(values, weights, *bounds, symmetric=symmetric)[0])
 
