@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from edgekd.progress import Progress
 from edgekd.recipe import Recipe
 from edgekd.store import Store
+
+if TYPE_CHECKING:
+    from edgekd.compress.fold import Program
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,11 @@ class Context:
         raw: the recipe as written, for manifests and reports.
         store: where results are kept.
         progress: where progress is shown.
+        programs: folded networks of this process by weights digest, so that formats share captured graphs.
     """
 
     recipe: Recipe
     raw: dict[str, Any]
     store: Store
     progress: Progress
+    programs: dict[str, Program] = field(default_factory=dict["str", "Program"])

@@ -144,7 +144,7 @@ def export_files(context: Context, data: PreparedData, variant: Variant) -> Entr
             "inputs": [tensor.model_dump() for tensor in exported.inputs],
             "outputs": [tensor.model_dump() for tensor in exported.outputs],
             "notes": exported.notes,
-            "quantization": None if loaded is None else _quantization(loaded),
+            "quantization": None if loaded is None else _quantization(loaded, exported.notes),
         }
 
     return context.store.get("export", inputs, build)
@@ -205,14 +205,18 @@ def _program(context: Context, data: PreparedData, source: Source) -> Program:
 
     from edgekd.compress.fold import fold
 
+    if source.entry.digest in context.programs:
+        return context.programs[source.entry.digest]
     arrays = data.open()
     model = open_model(source.section, source.entry, arrays, context.recipe.seed)
     example = arrays.preprocess.apply(arrays.calibration[:EXAMPLE_SAMPLES])
-    return fold(model, torch.as_tensor(example))
+    program = fold(model, torch.as_tensor(example))
+    context.programs[source.entry.digest] = program
+    return program
 
 
-def _quantization(description: Description) -> dict[str, Any]:
-    kept = description.model_dump(
-        mode="json", include={"method", "weight_bits", "per_channel", "quantized", "kept_float", "samples"}
-    )
-    return dict(kept)
+def _quantization(description: Description, notes: Mapping[str, Any]) -> dict[str, Any]:
+    """The description without its ranges; the bits are those that the format really wrote."""
+    fields = {"method", "weight_bits", "per_channel", "quantized", "kept_float", "samples"}
+    kept = description.model_dump(mode="json", include=fields)
+    return {**kept, "weight_bits": notes.get("weight_bits", description.weight_bits)}
