@@ -25,7 +25,7 @@ test: setup
 	@command -v chromium >/dev/null || { echo "installing chromium for the report's tests"; \
 	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || \
 	  echo "chromium is absent: the report's browser tests are skipped"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .

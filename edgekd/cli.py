@@ -195,7 +195,7 @@ def new(
 
 def main() -> None:
     """Entry point: no traceback for a user's mistake, a documented exit code for each kind."""
-    # libgomp's threads spin for minutes by default: on a machine that does anything else, training gets ten times slower.
+    # libgomp spins for minutes by default: on a machine that does anything else, training gets ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
         app(standalone_mode=False)

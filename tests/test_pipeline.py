@@ -56,9 +56,12 @@ def test_only_this_machine_is_timed(small_run: SmallRun) -> None:
 
 def test_int8_files_hold_integers(small_run: SmallRun) -> None:
     rows = {(row["target"], row["format"], row["precision"]): row for row in document(small_run.out)["artifacts"]}
-    for name in ("onnx", "openvino", "tflite"):
+    for name in ("onnx", "tflite"):
         small, large = (rows[HOST, name, precision]["size_bytes"] for precision in ("int8", "float32"))
-        assert small < 0.6 * large, name
+        assert small < 0.4 * large, name
+    for name in ("onnx", "openvino"):
+        notes = rows[HOST, name, "int8"]["notes"]
+        assert sum(notes["integer_kernels"].values()) >= 8 and not notes["float_kernels"].get("Conv"), notes
 
 
 def test_float_files_equal_the_torch_model(small_run: SmallRun) -> None:
@@ -162,11 +165,20 @@ def test_ctrl_c_is_no_traceback(tmp_path: Path) -> None:
     recipe = tmp_path / "small.yaml"
     recipe.write_text(RECIPE.replace("epochs: 1", "epochs: 50"))
     process = subprocess.Popen(
-        [EDGEKD, "run", recipe], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+        # A test runner in the background ignores SIGINT, and its children inherit that.
+        ["env", "--default-signal=INT", EDGEKD, "run", recipe],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
-    time.sleep(12)
+    assert process.stderr is not None
+    errors = ""
+    while "epoch 1/50" not in errors:
+        errors += process.stderr.readline()
     os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    errors += process.stderr.read()
+    process.wait(timeout=60)
     assert process.returncode == 130
     assert "interrupted; nothing is lost" in errors and "Traceback" not in errors
 

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Images = Path | NDArray[np.uint8]
 Indices = NDArray[np.integer[Any]] | Sequence[int]
 
+# A tenth of this is a desktop's idling; four times this moves a p50 on two cores.
+BUSY_CORES = 0.25
+
 __all__ = ["AGENT", "LINKS", "BenchmarkSection", "Job", "Link", "benchmark", "disturbances", "predict"]
 
 
@@ -206,9 +209,9 @@ def disturbances(before: dict[str, Any], cores: int) -> list[str]:
         cores: cores that it could use.
     """
     found: list[str] = []
-    load, throttled, governor = before["load_average"], before["throttled"], before["governor"]
-    if load is not None and load > cores / 2:
-        found.append(f"the machine was busy: load average {load:.1f} on {cores} cores")
+    busy, throttled, governor = before["busy_cores"], before["throttled"], before["governor"]
+    if busy is not None and busy > BUSY_CORES:
+        found.append(f"the machine was busy: others used {busy:.1f} of {cores} cores")
     if throttled not in (None, "0", "0x0"):
         found.append(f"the board throttles or has throttled: {throttled}")
     if governor not in (None, "performance"):

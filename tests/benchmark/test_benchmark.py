@@ -53,7 +53,7 @@ def test_every_figure_of_a_measurement(
     assert measurement["cpu"] == device.cpu_model()
     assert measurement["runtime"]["name"] == runtime and measurement["runtime"]["version"]
     assert measurement["input"] == "test images"
-    assert measurement["processes"][0]["before"]["load_average"] is not None
+    assert measurement["processes"][0]["before"]["busy_cores"] is not None
 
 
 def test_every_thread_count_has_its_own_process(onnx_artifact: Path, subject: Any, host: Target) -> None:
@@ -171,11 +171,11 @@ def test_the_recipe_section_refuses_what_cannot_be_measured() -> None:
 
 
 def test_a_doubtful_timing_says_why() -> None:
-    quiet = {"load_average": 0.2, "throttled": "0", "governor": "performance"}
+    quiet = {"busy_cores": 0.1, "throttled": "0", "governor": "performance"}
     assert disturbances(quiet, 2) == []
-    assert disturbances({"load_average": None, "throttled": None, "governor": None}, 2) == []
-    busy, throttled, governed = disturbances({"load_average": 3.0, "throttled": "50005", "governor": "ondemand"}, 2)
-    assert busy == "the machine was busy: load average 3.0 on 2 cores"
+    assert disturbances({"busy_cores": None, "throttled": None, "governor": None}, 2) == []
+    busy, throttled, governed = disturbances({"busy_cores": 1.0, "throttled": "50005", "governor": "ondemand"}, 2)
+    assert busy == "the machine was busy: others used 1.0 of 2 cores"
     assert "50005" in throttled and "ondemand" in governed
 
 

@@ -36,4 +36,4 @@ def test_the_environment_is_plain_json_and_has_what_the_report_shows() -> None:
         environment
     )
     assert environment["versions"]["numpy"]
-    assert "load_average" not in environment
+    assert "busy_cores" not in environment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgekd.report import units
-from edgekd.report.blocks import Cell, Column, Group, Paragraph, Section, Table, missing
+from edgekd.report.blocks import Block, Cell, Column, Details, Group, Paragraph, Section, Table, missing
 from edgekd.report.document import Document, Gate
 
 TITLES = {False: "failed", None: "not decided", True: "passed"}
@@ -19,16 +19,22 @@ COLUMNS = (
 
 
 def section(document: Document) -> Section | None:
-    """One row per gate: failed, then undecided, then passed."""
+    """One row per gate: failed, then undecided; those that passed are folded away."""
     if not document.gates:
         text = "The recipe sets no gates, so nothing in this report was held against a limit."
         return Section("gates", "Gates", (Paragraph(text),))
-    order = {False: 0, None: 1, True: 2}
-    ranked = sorted(document.gates, key=lambda gate: order[gate.passed])
-    rows = tuple(_row(gate) for gate in ranked)
-    return Section(
-        "gates", "Gates", (Table("Limits of the recipe, failures first", COLUMNS, (Group(rows),), cards=True),)
-    )
+    passed = [gate for gate in document.gates if gate.passed]
+    open_ones = sorted((gate for gate in document.gates if not gate.passed), key=lambda gate: gate.passed is None)
+    blocks: list[Block] = []
+    if open_ones:
+        blocks.append(_table("Limits that were breached or could not be decided", open_ones))
+    if passed:
+        blocks.append(Details(f"{len(passed)} gates passed", (_table("Limits that were kept", passed),)))
+    return Section("gates", "Gates", tuple(blocks))
+
+
+def _table(caption: str, gates: list[Gate]) -> Table:
+    return Table(caption, COLUMNS, (Group(tuple(_row(gate) for gate in gates)),), cards=True)
 
 
 def _row(gate: Gate) -> tuple[Cell, ...]:

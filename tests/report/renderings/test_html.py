@@ -97,8 +97,8 @@ def test_names_are_escaped(failing: Json, tmp_path: Path) -> None:
 
 def test_failed_gates_come_first(failing: Json, tmp_path: Path) -> None:
     text = Outline(render(failing, tmp_path)).text
-    gates = text[text.index("Limits of the recipe") : text.index("Everything that was made")]
-    verdicts = re.findall(r"failed|not decided|passed", gates.replace("failures first", ""))
+    gates = text[text.index("Limits that were breached") : text.index("Everything that was made")]
+    verdicts = re.findall(r"failed|not decided|passed", gates.replace("gates passed", ""))
     assert verdicts == ["failed", "failed", "not decided", "passed"]
     assert "48.00 points at most 1.00 points" in gates
     assert "not measured : the agent gave no memory figure" in gates
@@ -176,7 +176,7 @@ def test_figures_that_one_measurement_lacks_say_why(full: Json, tmp_path: Path) 
         peak_rss_above_runtime_bytes=None,
         peak_rss_reason="the kernel gives no VmHWM",
         warnings=["the machine was busy: load average 3.1 on 2 cores"],
-        processes=[{"before": {"load_average": 3.1}}],
+        processes=[{"before": {"busy_cores": 1.1}}],
         machine={"kernel": "6.1"},
     )
     text = Outline(render(full, tmp_path)).text
