@@ -104,7 +104,8 @@ def make_artifacts(
             measurement = measure(context, data, variant, artifact, folder)
             reference = next(model for model in models if model.role == variant.source.role)
             path = f"{variant.target.name}/{variant.name}"
-            yield Made(artifact, path, verification, measurement, reference)
+            misfits = variant.target.check(artifact)
+            yield Made(artifact, path, verification, measurement, reference, misfits)
 
 
 def variants(recipe: Recipe, models: Sequence[FloatModel], target: Target) -> Iterator[Variant]:
@@ -143,12 +144,15 @@ def _writable(out: Path) -> None:
 def _raise_on_breach(numbers: dict[str, Any], reports: dict[str, Path]) -> None:
     breached = [row for row in numbers["gates"] if row["passed"] is False]
     if breached:
-        rows = [
-            f"{row['where']}: {row['gate']} is {row['value']:.4g} {row['unit']}, the limit is {row['limit']:g}"
-            for row in breached
-        ]
+        rows = [f"{row['where']}: {_figures(row)}" for row in breached]
         raise GateFailure(
             f"{len(breached)} of {len(numbers['gates'])} gates breached",
             where="\n            ".join(rows),
             hint=f"look at {reports.get('html', 'the report')}; everything that was made is kept there",
         )
+
+
+def _figures(gate: dict[str, Any]) -> str:
+    if gate["value"] is None:
+        return f"{gate['gate']}: {gate['reason']}"
+    return f"{gate['gate']} is {gate['value']:.4g} {gate['unit']}, the limit is {gate['limit']:g}"

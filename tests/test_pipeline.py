@@ -74,12 +74,12 @@ def test_the_probe_in_an_artifact_is_the_torch_models_answer(small_run: SmallRun
     onnxruntime = pytest.importorskip("onnxruntime")
     folder = small_run.out / HOST / "onnx-float32"
     artifact = Artifact.load(folder)
-    probe = np.load(folder / "probe.npz")
+    images, expected = (np.load(folder / f"probe_{name}.npy") for name in ("images", "logits"))
     mean, std = (np.asarray(artifact.preprocess[name], np.float32) for name in ("mean", "std"))
-    batch = ((probe["images"].astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)
+    batch = ((images.astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2)
     session = onnxruntime.InferenceSession(folder / artifact.entry)
     (logits,) = session.run(None, {artifact.inputs[0].name: batch})
-    np.testing.assert_allclose(logits, probe["logits"], atol=1e-4)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
 def test_an_unchanged_recipe_does_nothing_again(small_run: SmallRun) -> None:
@@ -187,3 +187,47 @@ def test_an_unwritable_output_folder(small_run: SmallRun, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("")
     done = call("run", small_run.recipe, "--out", tmp_path / "file" / "run", "--store", tmp_path / "s", cwd=tmp_path)
     assert done.returncode == 7 and "--out" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_bench_measures_again_and_report_takes_it_up(small_run: SmallRun) -> None:
+    folder = small_run.out / HOST / "onnx-int8"
+    done = call("bench", folder, "--threads", 1, "--runs", 30, "--json", cwd=small_run.folder)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    measured = row["measurement"]["latency"][0]["p50_ms"]
+    assert measured > 0
+    assert call("report", small_run.out, cwd=small_run.folder).returncode == 0
+    rows = {row["path"]: row for row in document(small_run.out)["artifacts"]}
+    assert rows[f"{HOST}/onnx-int8"]["measurement"]["latency"][0]["p50_ms"] == measured
+    (folder / "measurement.json").unlink()
+    assert call("run", small_run.recipe, cwd=small_run.folder).returncode == 0
+
+
+def test_bench_says_why_another_board_is_not_timed(small_run: SmallRun) -> None:
+    done = call("bench", small_run.out / "raspberry-pi-5", cwd=small_run.folder)
+    assert done.returncode == 0 and "aarch64" in done.stdout
+
+
+def test_the_jetson_bundle_carries_what_builds_and_times_the_engine(small_run: SmallRun) -> None:
+    folder = small_run.out / "jetson-orin-nano" / "tensorrt-int8"
+    for name in (
+        "model.onnx",
+        "build_engine.py",
+        "measure.json",
+        "predict.json",
+        "README.md",
+        "agent/__main__.py",
+        "agent/runtimes/tensorrt.py",
+    ):
+        assert (folder / name).is_file(), name
+    rows = {row["path"]: row for row in document(small_run.out)["artifacts"]}
+    assert rows["jetson-orin-nano/tensorrt-int8"]["accuracy"]["runtime"] == "onnxruntime"
+
+
+def test_one_target_fewer_makes_nothing_else(small_run: SmallRun, tmp_path: Path) -> None:
+    before = entries(small_run.folder, "export")
+    arguments = ("run", small_run.recipe, "--target", "raspberry-pi-5", "--out", tmp_path / "pi")
+    done = call(*arguments, "--store", small_run.folder / "runs" / ".store", cwd=small_run.folder)
+    assert done.returncode == 0, done.stderr
+    assert entries(small_run.folder, "export") == before
+    assert sorted(path.name for path in (tmp_path / "pi").iterdir() if path.is_dir()) == ["raspberry-pi-5"]

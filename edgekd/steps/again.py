@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekd.artifact import MANIFEST, Artifact
 from edgekd.benchmark import BenchmarkSection, benchmark
 from edgekd.errors import StoreError
@@ -16,7 +14,7 @@ from edgekd.gates import GatesSection, judge
 from edgekd.progress import Progress
 from edgekd.report import read, write
 from edgekd.steps.document import slower_than_float
-from edgekd.steps.export import PROBE
+from edgekd.steps.export import PROBE_IMAGES
 from edgekd.store import write_atomically
 from edgekd.target import Target
 
@@ -49,7 +47,7 @@ def measure_again(path: Path, section: BenchmarkSection, progress: Progress) -> 
     rows: list[dict[str, Any]] = []
     for folder in artifact_folders(path):
         artifact = Artifact.load(folder)
-        images = np.load(folder / PROBE)["images"]
+        images = folder / PROBE_IMAGES
         target = Target.load(artifact.target)
         found, reason = benchmark(folder, section, images=images, target=target, progress=progress)
         if found is not None:

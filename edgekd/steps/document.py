@@ -42,6 +42,7 @@ class Made:
     verification: Entry
     measurement: Entry | str
     reference: FloatModel
+    misfits: list[str]
 
 
 def document(
@@ -51,11 +52,9 @@ def document(
     teacher = next((model for model in models if model.role == "teacher"), None)
     facts = data.entry.info
     artifacts = [_artifact_row(item, teacher) for item in made]
-    gates = [
-        row
-        for item, artifact in zip(made, artifacts, strict=True)
-        for row in judge(context.recipe.gates, artifact, item.reference.evaluation.info["accuracy"])
-    ]
+    gates = [_misfit_row(item) for item in made if item.misfits]
+    for item, artifact in zip(made, artifacts, strict=True):
+        gates += judge(context.recipe.gates, artifact, item.reference.evaluation.info["accuracy"])
     return {
         "report_version": 1,
         "name": context.recipe.name,
@@ -126,6 +125,11 @@ def _artifact_row(item: Made, teacher: FloatModel | None) -> dict[str, Any]:
         "not_measured": measured if isinstance(measured, str) else None,
         "notes": artifact.notes,
     }
+
+
+def _misfit_row(item: Made) -> dict[str, Any]:
+    row = {"gate": "fits_target", "where": item.path, "limit": None, "value": None, "unit": "", "passed": False}
+    return {**row, "reason": "; ".join(item.misfits)}
 
 
 def model_size_bytes(artifact: Artifact) -> int:

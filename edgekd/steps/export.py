@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 CALIBRATION_BATCH = 16
 EXAMPLE_SAMPLES = 8
 PROBE_SAMPLES = 16
-PROBE = "probe.npz"
+PROBE_IMAGES = "probe_images.npy"
+PROBE_LOGITS = "probe_logits.npy"
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,11 @@ def export_files(context: Context, data: PreparedData, variant: Variant) -> Entr
 
 
 def place_artifact(context: Context, data: PreparedData, variant: Variant, files: Entry, folder: Path) -> Artifact:
-    """Puts the files, a probe and the manifest into the run's folder; an untouched earlier copy is left alone."""
+    """Puts the files and the manifest into the run's folder; an untouched earlier copy is left alone.
+
+    A few test images travel along with the torch model's answers (the probe), so that a board can check and time the
+    artifact without the data set.
+    """
     source = variant.source
     parents = {"data": data.digest, "model": source.entry.digest, "export": files.digest}
     present = _present(context, folder)
@@ -162,7 +167,8 @@ def place_artifact(context: Context, data: PreparedData, variant: Variant, files
     shutil.copytree(files.folder, staging, ignore=shutil.ignore_patterns("entry.json"))
     arrays = data.open()
     test = arrays.indices("test")[:PROBE_SAMPLES]
-    np.savez(staging / PROBE, images=arrays.images[test], logits=test_logits(source.evaluation)[: len(test)])
+    np.save(staging / PROBE_IMAGES, arrays.images[test])
+    np.save(staging / PROBE_LOGITS, test_logits(source.evaluation)[: len(test)])
     method = FORMATS.parse(variant.format_name)
     if method.stand_in is not None:
         shutil.copytree(AGENT, staging / AGENT.name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -20,7 +20,7 @@ BUNDLE = "edgekd.export.tensorrt_bundle"
 
 
 class TensorRt(Format):
-    """`model.onnx`, `build_engine.py` and `README.md`: the engine is built on the device, by TensorRT 10 or 11.
+    """`model.onnx`, `build_engine.py`, jobs for the agent, `README.md`: TensorRT 10 or 11 builds on the device.
 
     Input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32.
     """
@@ -74,7 +74,8 @@ def _write_bundle(folder: Path, source: Tensor, result: Tensor, precision: str) 
         "INT8": "an INT8 network with explicit, symmetric quantization (zero point 0, weights per output channel)",
     }[precision]
     bundle = files(BUNDLE)
-    (folder / "build_engine.py").write_bytes((bundle / "build_engine.py").read_bytes())
+    for name in ("build_engine.py", "measure.json", "predict.json"):
+        (folder / name).write_bytes((bundle / name).read_bytes())
     text = (bundle / "README.md").read_text(encoding="utf-8")
     (folder / "README.md").write_text(
         text.format(

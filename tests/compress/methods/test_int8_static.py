@@ -22,7 +22,8 @@ def test_every_tensor_has_a_range_and_a_fingerprint(program, images):
     assert found.samples == len(images)
     assert found.layers["conv2d"] == "stem.0"
     assert found.activations[program.input].fingerprint[4] == program.example.numel()
-    assert found.method == {"int8_static": {"ranges": {"entropy": {"candidates": 400, "error_limit": 4.0}}, "per_channel": True}}
+    entropy = {"candidates": 400, "error_limit": 4.0}
+    assert found.method == {"int8_static": {"ranges": {"entropy": entropy}, "per_channel": True}}
     assert (found.weight_bits, found.activation_grid) == (8, "asymmetric")
 
 

@@ -26,7 +26,8 @@ def run(path: Path, samples: np.ndarray) -> np.ndarray:
 
 def test_float_bundle(program, samples, reference, write) -> None:
     exported, folder = write("tensorrt", program, None)
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "build_engine.py", "model.onnx"]
+    expected = ["README.md", "build_engine.py", "measure.json", "model.onnx", "predict.json"]
+    assert sorted(path.name for path in folder.iterdir()) == expected
     assert conforms(load_onnx(folder / exported.entry)) == []
     assert compare(reference, run(folder / exported.entry, samples))["relative_max_error"] < 1e-5
 
