@@ -16,6 +16,8 @@ EPILOG = (
     "Exit codes: 0 done; 1 other error; 2 recipe or option; 3 data; 4 model; 5 missing package; 6 target; "
     "7 store or disk; 8 compression; 9 export; 10 benchmark; 11 a gate was breached; 130 interrupted."
 )
+INTERRUPTED = 130  # what typer returns for Ctrl-C, and what shells report
+CONTINUE = "interrupted; nothing is lost: run the same command again to continue"
 app = typer.Typer(
     name="edgekd",
     help="Distil, compress, export and measure models for edge devices.",
@@ -198,11 +200,12 @@ def main() -> None:
     # libgomp spins for minutes by default: on a machine that does anything else, training gets ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
-        app(standalone_mode=False)
+        if app(standalone_mode=False) == INTERRUPTED:
+            _fail(CONTINUE, INTERRUPTED)
     except EdgekdError as error:
         _fail(str(error), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; nothing is lost: run the same command again to continue", 130)
+        _fail(CONTINUE, INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None

@@ -98,7 +98,7 @@ class Rule(_Part):
     Attributes:
         weight_bits: integers that weights may use; 7 where 16-bit intermediates would saturate.
         operators: operators of the file that do not run here.
-        formats: the formats that `operators` is about; empty: all.
+        formats: the formats that the rule is about; empty: all.
     """
 
     weight_bits: Literal[7, 8] | None = None
@@ -207,11 +207,11 @@ class Target(_Part):
             )
         return max(fits, key=lambda fit: (fit.device_tree_model is not None, len(fit.instruction_sets.required)))
 
-    def rules(self) -> QuantizationRules:
-        """What this board imposes on a quantizer."""
+    def rules(self, format: str) -> QuantizationRules:
+        """What this board imposes on the integers of a format."""
         from edgekd.compress.rules import QuantizationRules
 
-        return QuantizationRules(weight_bits=self._weight_bits())
+        return QuantizationRules(weight_bits=self._weight_bits(format))
 
     def format_names(self) -> list[str]:
         """The formats this board runs, the preferred one first."""
@@ -244,9 +244,10 @@ class Target(_Part):
             if hit and (not rule.formats or artifact.format in rule.formats):
                 reasons.append(f"it uses {', '.join(hit)}: {rule.reason}")
         bits = (artifact.quantization or {}).get("weight_bits")
-        if isinstance(bits, int) and bits > self._weight_bits():
-            why = next(rule.reason for rule in self.rules_list if rule.weight_bits is not None)
-            reasons.append(f"its weights use {bits} bits, {self._weight_bits()} are safe here: {why}")
+        safe = self._weight_bits(artifact.format)
+        if isinstance(bits, int) and bits > safe:
+            why = next(rule.reason for rule in self.rules_list if rule.weight_bits == safe)
+            reasons.append(f"its weights use {bits} bits, {safe} are safe here: {why}")
         return reasons
 
     def matches_host(self) -> list[str]:
@@ -269,13 +270,9 @@ class Target(_Part):
                 reasons.append(f"this machine is {found}, not {self.device_tree_model}")
         return reasons
 
-    def key_fields(self, format: str, precision: str) -> dict[str, Any]:
-        """The part of the profile that can change an artifact's files: titles, clocks and watts cannot."""
-        return {"weight_bits": self._weight_bits()} if precision == "int8" else {}
-
-    def _weight_bits(self) -> Literal[7, 8]:
+    def _weight_bits(self, format: str) -> Literal[7, 8]:
         for rule in self.rules_list:
-            if rule.weight_bits is not None:
+            if rule.weight_bits is not None and (not rule.formats or format in rule.formats):
                 return rule.weight_bits
         return 8
 

@@ -118,16 +118,18 @@ def test_an_artifact_is_judged() -> None:
     assert len(Target.load("raspberry-pi-4").check(both)) == 2
 
 
-def test_only_what_changes_a_file_is_in_the_key() -> None:
-    assert Target.load("x86-avx2").key_fields("onnx", "int8") == {"weight_bits": 7}
-    assert Target.load("x86-avx512-vnni").key_fields("onnx", "int8") == {"weight_bits": 8}
-    assert Target.load("x86-avx2").key_fields("onnx", "float32") == {}
-
-
 def test_the_rules_of_a_target() -> None:
-    bits = {name: Target.load(name).rules().weight_bits for name in Target.names()}
+    bits = {name: Target.load(name).rules("onnx").weight_bits for name in Target.names()}
     assert bits.pop("x86-avx2") == 7
     assert set(bits.values()) == {8}
+    assert Target.load("x86-avx2").rules("openvino").weight_bits == 7
+    assert Target.load("x86-avx2").rules("tflite").weight_bits == 8
+
+
+def test_a_rule_is_about_its_formats_only() -> None:
+    wide = {"weight_bits": 8}
+    assert Target.load("x86-avx2").check(artifact(format="tflite", quantization=wide)) == []
+    assert len(Target.load("x86-avx2").check(artifact(format="openvino", quantization=wide))) == 1
 
 
 def profile(tmp_path: Path, **changes: Any) -> str:

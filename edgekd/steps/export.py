@@ -82,7 +82,7 @@ class Variant:
 
 def rules_for(target: Target, format_name: str) -> QuantizationRules:
     """What the board's arithmetic and the format's grid impose together."""
-    return target.rules().model_copy(update={"activations": FORMATS.load(format_name).activations})
+    return target.rules(format_name).model_copy(update={"activations": FORMATS.load(format_name).activations})
 
 
 def describe(context: Context, data: PreparedData, source: Source, rules: QuantizationRules) -> Entry:

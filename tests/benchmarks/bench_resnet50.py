@@ -72,15 +72,16 @@ def place(
 
 def ours(net: Program, root: Path) -> dict[str, Path]:
     """edgekd's float and INT8 files."""
-    rules = Target.host().rules()
     samples = PREPROCESS.apply(images())
 
     def batches() -> Iterator[np.ndarray]:
         yield from np.array_split(samples, 4)
 
-    description = compress(net, batches, CompressSection.model_validate({"method": "int8_static"}), rules, QUIET)
+    section = CompressSection.model_validate({"method": "int8_static"})
     folders: dict[str, Path] = {}
     for name in FORMAT_NAMES:
+        rules = Target.host().rules(name)
+        description = compress(net, batches, section, rules, QUIET)
         for precision in ("float32", "int8"):
             folder = root / f"{name}-{precision}"
             folder.mkdir()
@@ -130,7 +131,7 @@ def by_onnxruntime(source: Path, made: Path) -> None:
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
-        reduce_range=Target.host().rules().weight_bits == 7,
+        reduce_range=Target.host().rules("onnx").weight_bits == 7,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
     )
@@ -177,7 +178,10 @@ def main() -> None:
         times: dict[str, list[float]] = {key: [] for key in folders}
         for turn in range(ROUNDS):
             for key, folder in folders.items():
-                times[key].append(benchmark(folder, section, images=root / "images.npy")["latency"][0]["p50_ms"])
+                found, reason = benchmark(folder, section, images=root / "images.npy")
+                if found is None:
+                    raise SystemExit(reason)
+                times[key].append(found["latency"][0]["p50_ms"])
             print(f"round {turn + 1}/{ROUNDS}", file=sys.stderr, flush=True)
         p50 = {key: statistics.median(values) for key, values in times.items()}
         row = {

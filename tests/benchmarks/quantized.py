@@ -14,7 +14,6 @@ from edgekd.benchmark import predict
 from edgekd.benchmark.metrics import accuracy
 from edgekd.compress import CompressSection, compress
 from edgekd.compress.fold import fold
-from edgekd.compress.rules import QuantizationRules
 from edgekd.data.arrays import ImageData
 from edgekd.export import FORMATS
 from edgekd.progress import QUIET
@@ -26,7 +25,6 @@ def quantized_accuracy(model: Any, arrays: ImageData, root: Path) -> dict[str, f
     import torch
 
     program = fold(model, torch.from_numpy(arrays.preprocess.apply(arrays.calibration[:8])))
-    bits = Target.host().rules().weight_bits
 
     def batches() -> Iterator[np.ndarray]:
         for start in range(0, len(arrays.calibration), 32):
@@ -37,7 +35,7 @@ def quantized_accuracy(model: Any, arrays: ImageData, root: Path) -> dict[str, f
     section = CompressSection.model_validate({"method": {"int8_static": {"ranges": "entropy"}}})
     for name in Target.host().format_names():
         method = FORMATS.parse(name)
-        rules = QuantizationRules(weight_bits=bits, activations=method.activations)
+        rules = Target.host().rules(name).model_copy(update={"activations": method.activations})
         folder = root / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
