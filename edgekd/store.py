@@ -144,7 +144,7 @@ class Store:
         }
         digests = {name: sha256_file(path) for name, path in files.items()}
         for path in files.values():
-            _sync(path)
+            sync(path)
         digest = _digest(digests)
         record = {
             "stage": stage,
@@ -157,7 +157,7 @@ class Store:
         write_atomically(work / ENTRY, json.dumps(record, indent=1, sort_keys=True))
         final = self.root / stage / key
         work.rename(final)
-        _sync(final.parent)
+        sync(final.parent)
         return Entry(final, digests, digest, info, fresh=True)
 
     @contextmanager
@@ -173,7 +173,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Replaces a text file so that a kill at any moment leaves the old or the new one, never half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
-    _sync(temporary)
+    sync(temporary)
     temporary.replace(path)
 
 
@@ -189,7 +189,8 @@ def _damaged(path: Path, digest: str) -> bool:
     return not path.is_file() or sha256_file(path) != digest
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Makes a file's bytes, or a rename inside a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

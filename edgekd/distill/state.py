@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from edgekd.errors import StoreError
+from edgekd.store import sync
 
 STATE = "training.state"
 MAGIC = b"edgekd-training-1\n"
@@ -40,7 +41,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(folder / STATE)
-        sync_folder(folder)
+        sync(folder)
     except OSError as error:
         raise StoreError(
             f"the training's checkpoint cannot be written: {error.strerror or error}",
@@ -69,12 +70,3 @@ def read_state(folder: Path) -> dict[str, Any] | None:
 def has_state(folder: Path) -> bool:
     """Whether a training left a state here, whole or damaged."""
     return (folder / STATE).exists()
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgekd.artifact import MANIFEST, Artifact, Tensor
 from edgekd.backends import versions
 from edgekd.benchmark import AGENT
-from edgekd.compress import compress
+from edgekd.compress import compress, key
 from edgekd.compress.description import Description
 from edgekd.compress.rules import QuantizationRules
 from edgekd.errors import RecipeError, StoreError
@@ -92,10 +92,8 @@ def describe(context: Context, data: PreparedData, source: Source, rules: Quanti
         raise RecipeError("int8 needs a compress section", where="compress")
     inputs = {
         **source.inputs(data),
-        "compress": section.model_dump(mode="json"),
-        "rules": rules.model_dump(mode="json"),
+        "compress": key(section, rules),
         "code": source_digest("edgekd.compress"),
-        "versions": versions("torch", "numpy"),
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
