@@ -47,6 +47,7 @@ def test_a_missing_package_names_the_pip_line(monkeypatch: pytest.MonkeyPatch, t
 @pytest.mark.parametrize(
     "content",
     [b"no gzip", gzip.compress(b"1,2,3\n4,5,6\n"), gzip.compress(b"1,2\n" * 999)[:-9], gzip.compress(b"a,b\n")],
+    ids=["not gzip", "two rows", "cut short", "no numbers"],  # a gzip stream carries the time it was made
 )
 def test_a_damaged_csv_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes) -> None:
     reader = READERS.parse("mnist5k")
