@@ -71,7 +71,9 @@ class Training:
         if self.teacher is not None:
             probe(self.teacher, self.plain_batches, self.train_indices, classes, "teacher")
         example = self.plain_batches.images(self.train_indices[:2])
-        self.objective = Objective(task.losses, self.model, self.teacher, example)
+        self.objective = Objective(
+            task.losses, self.model, self.teacher, [example], classes=classes, samples=len(data.labels)
+        )
         self.teacher_wanted = any(loss.needs_teacher for loss in task.losses)
         groups = parameter_groups([self.model, self.objective.projectors], settings.optimizer.weight_decay)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
@@ -177,9 +179,8 @@ class Training:
 
     def _step(self, rows: Any) -> Tensor:
         """One optimisation step on the samples `rows`; returns the total loss."""
-        factor = self.settings.schedule.factor(
-            self.epoch * self.steps + self.position, self.settings.epochs * self.steps
-        )
+        step, steps = self.epoch * self.steps + self.position, self.settings.epochs * self.steps
+        factor = self.settings.schedule.factor(step, steps)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         variant = self.epoch if self.cache is None else self.epoch % self.cache.crops
@@ -188,7 +189,8 @@ class Training:
         with autocast(self.precision, self.device):
             teacher = self._teacher_logits(images, rows, variant)  # (B, K)
             student = self.model(images)  # (B, K)
-        total, terms = self.objective(student, labels, teacher)
+        samples = from_numpy(rows).to(self.device)  # (B,)
+        total, terms = self.objective(student, labels, teacher, samples=samples, progress=step / steps)
         self.optimizer.zero_grad()
         cast(Any, self.scaler.scale(total)).backward()
         if self.settings.clip_norm is not None:

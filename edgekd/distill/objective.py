@@ -9,10 +9,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from edgekd.distill.loss import Loss, Outputs, Shape
+from edgekd.distill.loss import Layers, Loss, Outputs, Shape, Shapes
 from edgekd.distill.taps import Taps
 from edgekd.errors import ModelError, RecipeError
-from edgekd.models.modules import evaluating
+from edgekd.models.modules import evaluating, named_modules
 
 
 def term_names(losses: Sequence[Loss]) -> list[str]:
@@ -35,17 +35,29 @@ class Objective:
         losses: the terms.
         student: the network that learns; it is tapped until `close`.
         teacher: the frozen network, or None.
-        example: an input batch, from which the tapped layers' shapes are found.
+        example: an input batch, from which the tapped layers' shapes are found: `model(*example)` runs.
+        classes: number of classes.
+        samples: number of samples in the data set.
 
     Raises:
         ModelError: a tapped layer does not exist or has the wrong shape.
         RecipeError: there are no losses, or all their weights are 0.
     """
 
-    def __init__(self, losses: Sequence[Loss], student: nn.Module, teacher: nn.Module | None, example: Tensor) -> None:
+    def __init__(
+        self,
+        losses: Sequence[Loss],
+        student: nn.Module,
+        teacher: nn.Module | None,
+        example: Sequence[Tensor],
+        *,
+        classes: int,
+        samples: int = 0,
+    ) -> None:
         if not any(loss.weight for loss in losses):
             raise RecipeError("there is nothing to learn from", where="losses", accepted="a loss of weight above 0")
-        self._losses = list(losses)
+        layers = Layers(_layer_names(student), [] if teacher is None else _layer_names(teacher))
+        self._losses = losses = [loss.resolve(layers) for loss in losses]
         self.names = term_names(losses)
         pairs = [loss.taps() for loss in losses]
         teacher_layers = [name for _, names in pairs for name in names]
@@ -60,7 +72,15 @@ class Objective:
             self._teacher_taps = None
             if teacher is not None and teacher_layers:
                 self._teacher_taps = stack.enter_context(Taps(teacher, teacher_layers, "teacher"))
-            self.projectors = self._build_projectors(student, teacher, example)
+            shapes = Shapes(
+                _tapped_shapes(student, self._student_taps, example),
+                {} if teacher is None else _tapped_shapes(teacher, self._teacher_taps, example),
+                classes,
+                samples,
+            )
+            built = {name: loss.build(shapes) for name, loss in zip(self.names, losses, strict=True)}
+            found = {name: module for name, module in built.items() if module is not None}
+            self.projectors = nn.ModuleDict(found).to(example[0].device)
             self._projector_of = dict(self.projectors.items())
             self._open = stack.pop_all()
 
@@ -69,7 +89,16 @@ class Objective:
         """Whether the teacher must run online because a loss looks at its layers."""
         return self._teacher_taps is not None
 
-    def __call__(self, student: Tensor, labels: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self,
+        student: Tensor,
+        labels: Tensor,
+        teacher: Tensor | None,
+        *,
+        samples: Tensor | None = None,
+        mask: Tensor | None = None,
+        progress: float = 0.0,
+    ) -> tuple[Tensor, Tensor]:
         """The total loss and the `(terms,)` unweighted losses, of the batch that the networks saw last."""
         outputs = Outputs(
             student.float(),
@@ -77,6 +106,9 @@ class Objective:
             None if teacher is None else teacher.float(),
             _float32(self._student_taps.values),
             _float32(self._teacher_taps.values) if self._teacher_taps is not None else {},
+            samples=samples,
+            mask=mask,
+            progress=progress,
         )
         total = torch.zeros((), device=student.device)
         terms: list[Tensor] = []
@@ -90,18 +122,20 @@ class Objective:
         """Removes the taps."""
         self._open.close()
 
-    def _build_projectors(self, student: nn.Module, teacher: nn.Module | None, example: Tensor) -> nn.ModuleDict:
-        shapes: list[dict[str, Shape]] = []
-        for model, taps in ((student, self._student_taps), (teacher, self._teacher_taps)):
-            if model is not None and taps is not None and taps.layers:
-                with evaluating(model), torch.inference_mode():
-                    model(example)
-            shapes.append({} if taps is None else {name: tuple(value.shape) for name, value in taps.values.items()})
-            if taps is not None and (silent := [name for name in taps.layers if name not in taps.values]):
-                raise ModelError("a tapped layer is not used in the forward pass", received=", ".join(silent))
-        built = {name: loss.build(*shapes) for name, loss in zip(self.names, self._losses, strict=True)}
-        found = nn.ModuleDict({name: module for name, module in built.items() if module is not None})
-        return found.to(example.device)
+
+def _layer_names(model: nn.Module) -> list[str]:
+    return [name for name, _ in named_modules(model) if name]
+
+
+def _tapped_shapes(model: nn.Module, taps: Taps | None, example: Sequence[Tensor]) -> dict[str, Shape]:
+    """Shapes of the tapped outputs for `example`."""
+    if taps is None or not taps.layers:
+        return {}
+    with evaluating(model), torch.inference_mode():
+        model(*example)
+    if silent := [name for name in taps.layers if name not in taps.values]:
+        raise ModelError("a tapped layer is not used in the forward pass", received=", ".join(silent))
+    return {name: tuple(value.shape) for name, value in taps.values.items()}
 
 
 def _float32(taps: Mapping[str, Tensor]) -> dict[str, Tensor]:

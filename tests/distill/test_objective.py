@@ -22,7 +22,7 @@ HINT = {"hint": {"student": "0", "teacher": "1"}}
 def test_weighted_sum_and_the_single_terms() -> None:
     student, teacher = network(), network().eval()
     losses = [LOSSES.parse({"ce": {"weight": 0.25}}), LOSSES.parse({"kl": {"weight": 2}}), LOSSES.parse(HINT)]
-    objective = Objective(losses, student, teacher, EXAMPLE)
+    objective = Objective(losses, student, teacher, [EXAMPLE], classes=3)
     x, labels = torch.randn(5, 3, 8, 8), torch.tensor([0, 1, 2, 0, 1])
     soft = teacher(x)
     total, terms = objective(student(x), labels, soft)
@@ -34,7 +34,7 @@ def test_weighted_sum_and_the_single_terms() -> None:
 def test_the_probe_moves_no_batch_statistics() -> None:
     student = network().train()
     before = student[1].running_mean.clone()
-    Objective([LOSSES.parse(HINT)], student, network().eval(), EXAMPLE).close()
+    Objective([LOSSES.parse(HINT)], student, network().eval(), [EXAMPLE], classes=3).close()
     assert torch.equal(student[1].running_mean, before) and student.training
 
 
@@ -45,9 +45,9 @@ def test_terms_of_the_same_kind_get_distinct_names() -> None:
 
 def test_refusals() -> None:
     with pytest.raises(RecipeError, match="nothing to learn"):
-        Objective([LOSSES.parse({"ce": {"weight": 0}})], network(), None, EXAMPLE)
+        Objective([LOSSES.parse({"ce": {"weight": 0}})], network(), None, [EXAMPLE], classes=3)
     with pytest.raises(ModelError, match="look inside the teacher"):
-        Objective([LOSSES.parse(HINT)], network(), None, EXAMPLE)
+        Objective([LOSSES.parse(HINT)], network(), None, [EXAMPLE], classes=3)
 
     class Unused(nn.Sequential):
         def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -55,8 +55,8 @@ def test_refusals() -> None:
 
     teacher = Unused(*network())
     with pytest.raises(ModelError, match="not used in the forward pass"):
-        Objective([LOSSES.parse(HINT)], network(), teacher, EXAMPLE)
+        Objective([LOSSES.parse(HINT)], network(), teacher, [EXAMPLE], classes=3)
     student = network()
     with pytest.raises(ModelError, match="no layer 'nine'"):
-        Objective([LOSSES.parse({"hint": {"student": "0", "teacher": "nine"}})], student, teacher, EXAMPLE)
+        Objective([LOSSES.parse({"hint": {"student": "0", "teacher": "nine"}})], student, teacher, [EXAMPLE], classes=3)
     assert not any(module._forward_hooks for module in student.modules())

@@ -14,12 +14,11 @@ Zagoruyko, Komodakis 2017, Paying More Attention to Attention, https://arxiv.org
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from edgekd.distill.loss import Loss, Outputs, Shape
+from edgekd.distill.loss import Loss, Outputs, Shapes
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ class Attention(Loss):
         pairs: layers to compare, student's module name to teacher's, e.g. `{layer2: layer2, layer3: layer3}`.
     """
 
+    looks_inside: ClassVar[bool] = True
     weight: float = Field(default=1000.0, ge=0)
     pairs: dict[str, str] = Field(min_length=1)
 
@@ -40,14 +40,14 @@ class Attention(Loss):
         """The layers of all pairs."""
         return list(self.pairs), list(self.pairs.values())
 
-    def build(self, student: Mapping[str, Shape], teacher: Mapping[str, Shape]) -> nn.Module | None:
+    def build(self, shapes: Shapes) -> nn.Module | None:
         """Nothing to learn; checks that every layer has spatial extent."""
         for left, right in self.pairs.items():
-            if len(student[left]) != 4 or len(teacher[right]) != 4:
+            if len(shapes.student[left]) != 4 or len(shapes.teacher[right]) != 4:
                 raise ModelError(
                     "the loss 'attention' compares feature maps (B, C, H, W)",
                     where=f"student '{left}', teacher '{right}'",
-                    received=f"{student[left]} and {teacher[right]}",
+                    received=f"{shapes.student[left]} and {shapes.teacher[right]}",
                 )
         return None
 

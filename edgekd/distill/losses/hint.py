@@ -15,10 +15,9 @@ Romero et al. 2015, FitNets: Hints for Thin Deep Nets, https://arxiv.org/abs/141
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from edgekd.distill.loss import Loss, Outputs, Shape
+from edgekd.distill.loss import Loss, Outputs, Shapes
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ class Hint(Loss):
         teacher: name of the teacher's module.
     """
 
+    looks_inside: ClassVar[bool] = True
     student: str
     teacher: str
 
@@ -40,18 +40,18 @@ class Hint(Loss):
         """The two layers."""
         return [self.student], [self.teacher]
 
-    def build(self, student: Mapping[str, Shape], teacher: Mapping[str, Shape]) -> nn.Module:
+    def build(self, shapes: Shapes) -> nn.Module:
         """The 1x1 convolution C_s -> C_t."""
         from torch import nn
 
-        shapes = student[self.student], teacher[self.teacher]
-        if any(len(shape) not in (2, 4) for shape in shapes):
+        student, teacher = shapes.student[self.student], shapes.teacher[self.teacher]
+        if any(len(shape) not in (2, 4) for shape in (student, teacher)):
             raise ModelError(
                 "the loss 'hint' compares feature maps (B, C, H, W) or flat features (B, C)",
                 where=f"student '{self.student}', teacher '{self.teacher}'",
-                received=f"{shapes[0]} and {shapes[1]}",
+                received=f"{student} and {teacher}",
             )
-        return nn.Conv2d(shapes[0][1], shapes[1][1], kernel_size=1)
+        return nn.Conv2d(student[1], teacher[1], kernel_size=1)
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgekd.distill.loss import LOSSES, Outputs
+from edgekd.distill.loss import LOSSES, Outputs, Shapes
 from edgekd.errors import ModelError
 
 LABELS = torch.zeros(2, dtype=torch.int64)
@@ -65,6 +65,6 @@ def test_gradient() -> None:
 def test_taps_and_refusals() -> None:
     assert ATTENTION.taps() == (["a", "b"], ["x", "y"])
     with pytest.raises(ModelError, match="feature maps"):
-        ATTENTION.build({"a": (2, 3), "b": (2, 3, 4, 4)}, {"x": (2, 3, 4, 4), "y": (2, 3, 4, 4)})
+        ATTENTION.build(Shapes({"a": (2, 3), "b": (2, 3, 4, 4)}, {"x": (2, 3, 4, 4), "y": (2, 3, 4, 4)}))
     with pytest.raises(ValidationError):
         LOSSES.load("attention").model_validate({"pairs": {}})

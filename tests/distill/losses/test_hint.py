@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgekd.distill.loss import LOSSES, Outputs
+from edgekd.distill.loss import LOSSES, Outputs, Shapes
 from edgekd.errors import ModelError
 
 HINT = LOSSES.parse({"hint": {"student": "a", "teacher": "b"}})
@@ -38,7 +38,7 @@ def reference(student: np.ndarray, teacher: np.ndarray, weight: np.ndarray, bias
 def test_equals_the_formula(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
     rng = np.random.default_rng(0)
     student, teacher = rng.normal(size=shapes[0]), rng.normal(size=shapes[1])
-    projector = HINT.build({"a": shapes[0]}, {"b": shapes[1]})
+    projector = HINT.build(Shapes({"a": shapes[0]}, {"b": shapes[1]}))
     assert projector is not None
     projector = projector.double()
     value = HINT(outputs(torch.from_numpy(student), torch.from_numpy(teacher), projector))
@@ -53,7 +53,7 @@ def outputs(student: torch.Tensor, teacher: torch.Tensor, projector: torch.nn.Mo
 
 
 def test_flat_features_are_maps_of_one_pixel() -> None:
-    projector = HINT.build({"a": (2, 3)}, {"b": (2, 5)})
+    projector = HINT.build(Shapes({"a": (2, 3)}, {"b": (2, 5)}))
     assert projector is not None
     student, teacher = torch.randn(2, 3), torch.randn(2, 5)
     expected = 0.5 * (projector(student[:, :, None, None])[:, :, 0, 0] - teacher).pow(2).mean()
@@ -62,7 +62,7 @@ def test_flat_features_are_maps_of_one_pixel() -> None:
 
 def test_gradient_reaches_student_and_projector() -> None:
     shapes = (2, 2, 4, 4), (2, 3, 2, 2)
-    projector = HINT.build({"a": shapes[0]}, {"b": shapes[1]})
+    projector = HINT.build(Shapes({"a": shapes[0]}, {"b": shapes[1]}))
     assert projector is not None
     projector = projector.double()
     student = torch.randn(shapes[0], dtype=torch.float64, requires_grad=True)
@@ -74,6 +74,6 @@ def test_gradient_reaches_student_and_projector() -> None:
 
 def test_refuses_sequences_and_a_missing_projector() -> None:
     with pytest.raises(ModelError, match="feature maps"):
-        HINT.build({"a": (2, 3, 4)}, {"b": (2, 3, 4, 4)})
+        HINT.build(Shapes({"a": (2, 3, 4)}, {"b": (2, 3, 4, 4)}))
     with pytest.raises(ModelError, match="projector"):
         HINT(outputs(torch.zeros(2, 3), torch.zeros(2, 3), None))
