@@ -171,7 +171,10 @@ class Quantization(Facts):
 
 
 class Latency(Facts):
-    """Latency of one batch at one batch size and thread count; `reason` says why figures are None."""
+    """Latency of one batch at one batch size and thread count; `reason` says why figures are None.
+
+    `others_busy_cores`: cores that everything but the timed process kept busy meanwhile, on average.
+    """
 
     batch_size: int
     threads: int
@@ -183,6 +186,8 @@ class Latency(Facts):
     std_ms: float | None = None
     throughput_per_s: float | None = None
     reason: str | None = None
+    others_busy_cores: float | None = None
+    others_busy_reason: str | None = None
 
 
 class Measurement(Facts):

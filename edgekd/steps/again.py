@@ -71,6 +71,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             lines.append(
                 f"{row['artifact']:<{width}}  {found['batch_size']:>5}  {found['threads']:>7}{times}{memory:>9}"
             )
+        lines += [f"{row['artifact']:<{width}}  doubtful: {text}" for text in row["measurement"]["warnings"]]
     return "\n".join(lines)
 
 

@@ -162,8 +162,12 @@ def _measure(
 
 def _too_many_threads(job: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
     reason = f"{job['threads']} threads on {device.cores()} cores"
-    rows = [{"batch_size": size, "threads": job["threads"], **clock.unmeasured(reason)} for size in sizes]
+    rows = [{"batch_size": size, "threads": job["threads"], **_untimed(reason)} for size in sizes]
     return {"threads": job["threads"], "latency": rows, "reason": reason}
+
+
+def _untimed(reason: str) -> dict[str, Any]:
+    return {**clock.unmeasured(reason), "others_busy_cores": None, "others_busy_reason": reason}
 
 
 def _batches(
@@ -205,10 +209,12 @@ def _cold_start(
 def _latency(session: Any, size: int, batches: list[np.ndarray[Any, Any]], job: dict[str, Any]) -> dict[str, Any]:
     reason: str | None = session.reshape(size)
     if reason is not None:
-        return clock.unmeasured(reason)
+        return _untimed(reason)
     prepared = [session.prepare(batch) for batch in batches]
-    durations = clock.timed_runs(session.run, prepared, job["warmup"], job["runs"], job["min_time_s"])
-    return clock.statistics(durations, size)
+    clock.warm_up(session.run, prepared, job["warmup"])
+    before = device.cpu_time()
+    durations = clock.timed_runs(session.run, prepared, job["runs"], job["min_time_s"])
+    return {**clock.statistics(durations, size), **device.others(before, device.cpu_time())}
 
 
 def _predict(

@@ -28,6 +28,7 @@ EVERY = (
     Column("Mean ms"),
     Column("Std ms"),
     Column("Samples per second"),
+    Column("Others' busy cores"),
 )
 
 
@@ -98,6 +99,7 @@ def _setting(row: Latency) -> list[Cell]:
         cells.number(row.runs, units.integer, reason),
         *(cells.number(value, units.milliseconds, reason) for value in times),
         cells.number(row.throughput_per_s, units.significant, reason),
+        cells.number(row.others_busy_cores, lambda cores: f"{cores:.2f}", row.others_busy_reason or NO_REASON),
     ]
 
 
