@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgekd.report import units
 from edgekd.report.document import Document, Exported, Latency
 
 SAME_SPEED = 0.05
@@ -32,11 +33,13 @@ class SpeedUp:
     Attributes:
         int8_ms: median latency of the INT8 file.
         float32_ms: median latency of the float32 file.
+        doubtful: something disturbed one of the two timings.
     """
 
     int8: Exported
     int8_ms: float
     float32_ms: float
+    doubtful: bool
 
     @property
     def ratio(self) -> float:
@@ -59,8 +62,9 @@ def speed_ups(document: Document) -> list[SpeedUp]:
         row = best_latency(artifact, batch)
         other = counterpart(document, artifact)
         reference = best_latency(other, batch) if other else None
-        if row and reference and row.p50_ms and reference.p50_ms:
-            found.append(SpeedUp(artifact, row.p50_ms, reference.p50_ms))
+        if row and other and reference and row.p50_ms and reference.p50_ms:
+            doubtful = any(file.measurement and file.measurement.warnings for file in (artifact, other))
+            found.append(SpeedUp(artifact, row.p50_ms, reference.p50_ms, doubtful))
     return found
 
 
@@ -77,3 +81,20 @@ def counterpart(document: Document, artifact: Exported) -> Exported | None:
         ),
         None,
     )
+
+
+def slower_than_float(document: Document) -> list[str]:
+    """A sentence for every INT8 file that is not faster than its float32 counterpart."""
+    sentences: list[str] = []
+    for pair in speed_ups(document):
+        if pair.verdict == "faster":
+            continue
+        what = "The INT8 file" if pair.int8.model == "student" else f"The INT8 file of the {pair.int8.model}"
+        figures = f"{units.milliseconds(pair.int8_ms)} ms against {units.milliseconds(pair.float32_ms)} ms"
+        state = "slower" if pair.verdict == "slower" else "no faster"
+        doubt = " The timings are doubtful, for the reasons in its target's section." if pair.doubtful else ""
+        sentences.append(
+            f"{what} for {pair.int8.runtime} on {pair.int8.target} is {state} than float32 ({figures}): "
+            f"the float32 file is the better choice there.{doubt}"
+        )
+    return sentences

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgekd.report import units
 from edgekd.report.blocks import Paragraph
-from edgekd.report.compare import SpeedUp, best_latency, smallest_batch, speed_ups
+from edgekd.report.compare import SpeedUp, best_latency, slower_than_float, smallest_batch, speed_ups
 from edgekd.report.document import Accuracy, Document, Network
 from edgekd.report.intervals import difference
 
@@ -37,7 +37,12 @@ def _gates(total: int) -> str:
 
 def findings(document: Document) -> tuple[str, ...]:
     """The sentences under the headline: distillation against no distillation, INT8 accuracy, speed per runtime."""
-    found = [_distillation(document), _int8_accuracy(document), *_quantized_teacher(document), *_speed(document)]
+    found = [
+        _distillation(document),
+        _int8_accuracy(document),
+        *_quantized_teacher(document),
+        *slower_than_float(document),
+    ]
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -168,18 +173,3 @@ def _quantized_teacher(document: Document) -> list[str]:
     size = f", {units.size(best.size_bytes)}" if best.size_bytes else ""
     score = units.percent(accuracy.value, accuracy.samples)
     return [f"The quantized teacher, as the alternative, scores {score}{pace} ({best.format} on {best.target}{size})."]
-
-
-def _speed(document: Document) -> list[str]:
-    sentences: list[str] = []
-    for pair in speed_ups(document):
-        if pair.verdict == "faster":
-            continue
-        what = "The INT8 file" if pair.int8.model == "student" else f"The INT8 file of the {pair.int8.model}"
-        figures = f"{units.milliseconds(pair.int8_ms)} ms against {units.milliseconds(pair.float32_ms)} ms"
-        state = "slower" if pair.verdict == "slower" else "no faster"
-        sentences.append(
-            f"{what} for {pair.int8.runtime} on {pair.int8.target} is {state} than float32 ({figures}): "
-            "the float32 file is the better choice there."
-        )
-    return sentences
