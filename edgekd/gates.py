@@ -43,53 +43,35 @@ def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: fl
     """
     rows: list[dict[str, Any]] = []
     where = f"{artifact['target']}/{artifact['path'].rsplit('/', 1)[-1]}"
-    parity = artifact["parity"]
+    parity, accuracy, measurement = artifact["parity"], artifact["accuracy"], artifact["measurement"]
 
-    def add(
-        gate: str, limit: float, value: float | None, unit: str, *, at_least: bool = False, reason: str | None = None
-    ) -> None:
+    def add(gate: str, limit: float, value: float | None, unit: str, reason: str, *, at_least: bool = False) -> None:
         passed = None if value is None else (value >= limit if at_least else value <= limit)
-        rows.append(
-            {
-                "gate": gate,
-                "where": where,
-                "limit": limit,
-                "value": value,
-                "unit": unit,
-                "passed": passed,
-                "reason": reason,
-            }
-        )
+        row = {"gate": gate, "where": where, "limit": limit, "value": value, "unit": unit}
+        rows.append({**row, "passed": passed, "reason": reason if passed is None else None})
 
-    if parity is None:
-        add("parity", section.float_relative_error, None, "relative", reason="the file was not run")
-    elif artifact["precision"] == "float32":
-        add("parity", section.float_relative_error, parity["relative_max_error"], "relative")
+    if parity is None or artifact["precision"] == "float32":
+        error = None if parity is None else parity["relative_max_error"]
+        add("parity", section.float_relative_error, error, "relative", "the file was not run")
     else:
-        add("parity", section.int8_agreement, parity["top1_agreement"], "agreement", at_least=True)
-    accuracy = artifact["accuracy"]
+        agreement = parity["top1_agreement"]
+        add("parity", section.int8_agreement, agreement, "agreement", "no sample was run", at_least=True)
     drop = None if accuracy is None or float_accuracy is None else (float_accuracy - accuracy["value"]) * 100
-    add(
-        "accuracy_drop",
-        section.accuracy_drop_points,
-        drop,
-        "points",
-        reason="no labelled test split" if drop is None else None,
-    )
-    measurement = artifact["measurement"]
+    add("accuracy_drop", section.accuracy_drop_points, drop, "points", "no labelled test split")
     for gate, budget, unit in (("latency", section.latency_p50_ms, "ms"), ("memory", section.peak_rss_bytes, "bytes")):
         limit = budget.get(artifact["target"]) if isinstance(budget, dict) else budget
-        if limit is None:
-            continue
-        value = None if measurement is None else _measured(gate, measurement)
-        add(gate, limit, value, unit, reason=artifact["not_measured"] if measurement is None else None)
+        if limit is not None:
+            value, reason = _measured(gate, measurement) if measurement else (None, artifact["not_measured"])
+            add(gate, limit, value, unit, reason)
     return rows
 
 
-def _measured(gate: str, measurement: Mapping[str, Any]) -> float | None:
+def _measured(gate: str, measurement: Mapping[str, Any]) -> tuple[float | None, str]:
+    """The value that a budget is held against, and why there is none."""
     if gate == "memory":
-        return measurement["peak_rss_above_runtime_bytes"]
-    return best_latency_ms(measurement)
+        return measurement["peak_rss_above_runtime_bytes"], measurement.get("peak_rss_reason") or "not measured"
+    reasons = [row["reason"] for row in measurement["latency"] if row.get("reason")]
+    return best_latency_ms(measurement), "; ".join(dict.fromkeys(reasons)) or "nothing was timed"
 
 
 def best_latency_ms(measurement: Mapping[str, Any]) -> float | None:

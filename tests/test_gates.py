@@ -67,3 +67,12 @@ def test_unmeasured_is_neither_passed_nor_failed() -> None:
     found = judge(GatesSection(latency_p50_ms=1.0), row, None)
     assert [gate["passed"] for gate in found] == [None, None, None]
     assert all(gate["reason"] for gate in found)
+
+
+def test_a_budget_that_could_not_be_measured_says_why() -> None:
+    row = artifact()
+    row["measurement"].update(peak_rss_above_runtime_bytes=None, peak_rss_reason="no VmHWM")
+    row["measurement"]["latency"] = [{"batch_size": 1, "threads": 9, "p50_ms": None, "reason": "9 threads on 2 cores"}]
+    gates = judge(GatesSection(latency_p50_ms=1, peak_rss_bytes=1), row, 0.9)
+    found = {gate["gate"]: gate["reason"] for gate in gates if gate["passed"] is None}
+    assert found == {"latency": "9 threads on 2 cores", "memory": "no VmHWM"}

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -141,24 +140,6 @@ def test_a_breached_gate_fails_with_figures_and_keeps_everything(small_run: Smal
     assert "latency is" in done.stderr and "the limit is 1e-06" in done.stderr
     assert (small_run.folder / "runs" / "strict" / "report.html").is_file()
     assert Artifact.load(small_run.folder / "runs" / "strict" / HOST / "onnx-int8")
-
-
-def test_kill_in_the_middle_continues_with_the_same_result(small_run: SmallRun, tmp_path: Path) -> None:
-    recipe = tmp_path / "small.yaml"
-    recipe.write_text(RECIPE.replace("raspberry-pi-5, jetson-orin-nano", ""))
-    for seconds in (4, 6, 9, 12):
-        process = subprocess.Popen(
-            [EDGEKD, "run", recipe, "--quiet"], cwd=tmp_path, start_new_session=True, stderr=subprocess.DEVNULL
-        )
-        time.sleep(seconds)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    done = call("run", recipe, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    ours = {row["path"]: row["accuracy"]["value"] for row in document(tmp_path / "runs" / "small")["artifacts"]}
-    theirs = {row["path"]: row["accuracy"]["value"] for row in document(small_run.out)["artifacts"]}
-    assert ours == {path: value for path, value in theirs.items() if path in ours}
-    assert entries(tmp_path, "student") == entries(small_run.folder, "student") & entries(tmp_path, "student")
 
 
 def test_ctrl_c_is_no_traceback(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Images = Path | NDArray[np.uint8]
 Indices = NDArray[np.integer[Any]] | Sequence[int]
 
+# Others' share of a core, on average, above which a timing is called doubtful, both before and while it is timed.
 # A tenth of this is a desktop's idling; four times this moves a p50 on two cores.
 BUSY_CORES = 0.25
 
@@ -197,21 +198,26 @@ def _measurement(processes: list[dict[str, Any]]) -> dict[str, Any]:
     details = [
         {key: value for key, value in process.items() if key not in ("latency", "machine")} for process in processes
     ]
-    warnings = [] if best is None else disturbances(best["before"], machine["cores"])
+    warnings = [] if best is None else disturbances(best["before"], rows, machine["cores"])
     return {"latency": rows, "cpu": machine.get("cpu"), **found, "warnings": warnings, "processes": details}
 
 
-def disturbances(before: dict[str, Any], cores: int) -> list[str]:
+def disturbances(before: dict[str, Any], rows: Sequence[dict[str, Any]], cores: int) -> list[str]:
     """What makes a timing doubtful, as sentences.
 
     Args:
         before: the agent's momentary facts from before it timed.
+        rows: the latency rows, each with what others used while it was timed; the worst one is told.
         cores: cores that it could use.
     """
     found: list[str] = []
     busy, throttled, governor = before["busy_cores"], before["throttled"], before["governor"]
     if busy is not None and busy > BUSY_CORES:
         found.append(f"the machine was busy: others used {busy:.1f} of {cores} cores")
+    worst = max(rows, key=lambda row: row["others_busy_cores"] or 0.0)
+    if (worst["others_busy_cores"] or 0.0) > BUSY_CORES:
+        where = f"batch {worst['batch_size']}, threads: {worst['threads']}"
+        found.append(f"others used {worst['others_busy_cores']:.1f} of {cores} cores while it was timed ({where})")
     if throttled not in (None, "0", "0x0"):
         found.append(f"the board throttles or has throttled: {throttled}")
     if governor not in (None, "performance"):

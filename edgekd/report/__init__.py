@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from edgekd.errors import StoreError
+
+AGAIN = "write it again: edgekd run RECIPE"
+
 
 def write(document: Mapping[str, Any], folder: Path) -> dict[str, Path]:
-    """Renders a run.
+    """Renders a run; the same document gives the same bytes.
 
     Args:
         document: the report document, as `edgekd.report.document.Document` describes it.
@@ -21,12 +26,30 @@ def write(document: Mapping[str, Any], folder: Path) -> dict[str, Path]:
         StoreError: the document does not fit its schema (every mismatch is named), or a file cannot be written.
     """
     from edgekd.report.document import Document
-    from edgekd.report.rendering import RENDERINGS
+    from edgekd.report.page import build
+    from edgekd.report.renderings import html, markdown
 
     parsed = Document.parse(document)
-    first = "json"
-    names = [first, *(name for name in RENDERINGS.names() if name != first)]
-    return {name: RENDERINGS.load(name)().render(parsed, folder) for name in names}
+    page = build(parsed)
+    numbers = json.dumps(parsed.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False)
+    return {
+        "json": _save(folder / "report.json", numbers + "\n"),
+        "html": _save(folder / "report.html", html.text(page, parsed.report_version)),
+        "markdown": _save(folder / "report.md", markdown.text(page)),
+    }
+
+
+def _save(path: Path, text: str) -> Path:
+    """Writes a text file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        return partial.replace(path)
+    except OSError as error:
+        hint = "give another folder with --out, or free some space"
+        why = error.strerror or error
+        raise StoreError("the report cannot be written", where=path, received=why, hint=hint) from error
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -35,9 +58,6 @@ def read(folder: Path) -> dict[str, Any]:
     Raises:
         StoreError: there is no `report.json`, or it is damaged.
     """
-    import json
-
-    from edgekd.errors import StoreError
     from edgekd.report.document import Document
 
     path = folder / "report.json"
@@ -45,10 +65,10 @@ def read(folder: Path) -> dict[str, Any]:
         document: object = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StoreError("this run has no report", where=path, hint="make one: edgekd run RECIPE") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise StoreError("the report cannot be read", where=path, received=error, hint="edgekd run RECIPE") from error
+    except (OSError, ValueError) as error:
+        raise StoreError("the report cannot be read", where=path, received=error, hint=AGAIN) from error
     if not isinstance(document, dict):
-        raise StoreError("the report is no JSON object", where=path, hint="write it again: edgekd run RECIPE")
+        raise StoreError("the report is no JSON object", where=path, hint=AGAIN)
     found = cast(dict[str, Any], document)
     Document.parse(found)
     return found

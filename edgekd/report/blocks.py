@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 Tone = Literal["", "good", "bad", "warn", "muted", "strong"]
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One cell of a table.
 
     Attributes:
@@ -27,24 +26,24 @@ class Cell:
     missing: bool = False
 
 
-@dataclass(frozen=True)
-class Column:
+Row = tuple[Cell, ...]
+
+
+class Column(NamedTuple):
     """A column of a table; numeric columns are set flush right."""
 
     title: str
     numeric: bool = True
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Rows under a common title (empty: none). The first cell of a row is its header."""
 
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
     title: str = ""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table. `cards`: on a narrow screen each row becomes a card; otherwise the table scrolls in its box."""
 
     caption: str
@@ -52,93 +51,68 @@ class Table:
     groups: tuple[Group, ...]
     cards: bool = False
     footnote: str = ""
-    kind: Literal["table"] = "table"
 
 
-@dataclass(frozen=True)
-class Paragraph:
+class Paragraph(NamedTuple):
     """Running text."""
 
     text: str
     tone: Tone = ""
-    kind: Literal["paragraph"] = "paragraph"
 
 
-@dataclass(frozen=True)
-class Bullets:
+class Bullets(NamedTuple):
     """A list of sentences."""
 
     items: tuple[str, ...]
     tone: Tone = ""
-    kind: Literal["bullets"] = "bullets"
 
 
-@dataclass(frozen=True)
-class Terms:
+class Terms(NamedTuple):
     """Names and their values."""
 
-    items: tuple[tuple[str, Cell], ...]
-    kind: Literal["terms"] = "terms"
+    terms: tuple[tuple[str, Cell], ...]
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(NamedTuple):
     """Preformatted text."""
 
     text: str
     language: str = ""
-    kind: Literal["code"] = "code"
 
 
-@dataclass(frozen=True)
-class Plot:
-    """A figure.
-
-    Attributes:
-        caption: what is shown and how to read it.
-        wide: SVG for a desktop screen and for paper.
-        narrow: SVG of the same figure for a phone.
-        summary: the figure in words.
-    """
+class Plot(NamedTuple):
+    """A figure: its caption, an SVG for a desktop screen and paper, one for a phone, and the figure in words."""
 
     caption: str
     wide: str
     narrow: str
     summary: str
-    kind: Literal["plot"] = "plot"
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(NamedTuple):
     """Plots side by side where there is room."""
 
     plots: tuple[Plot, ...]
-    kind: Literal["figures"] = "figures"
 
 
-@dataclass(frozen=True)
-class Details:
+class Details(NamedTuple):
     """Blocks that are folded away at first."""
 
     summary: str
     blocks: tuple[Block, ...]
-    kind: Literal["details"] = "details"
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(NamedTuple):
     """A heading inside a section; `note` is a quiet addition, such as the full name of a board."""
 
     text: str
     note: str = ""
-    kind: Literal["heading"] = "heading"
 
 
 Block = Table | Paragraph | Bullets | Terms | Code | Plot | Figures | Details | Heading
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A titled part of the report. `anchor` is its id in the page."""
 
     anchor: str
@@ -146,17 +120,8 @@ class Section:
     blocks: tuple[Block, ...]
 
 
-@dataclass(frozen=True)
-class Page:
-    """A whole report.
-
-    Attributes:
-        title: the run's name.
-        headline: what was achieved, in one sentence.
-        verdict: what the gates say, and its tone.
-        findings: the sentences that support the headline.
-        sections: the body.
-    """
+class Page(NamedTuple):
+    """A whole report: the run's name, what was achieved in one sentence, what the gates say, and what supports it."""
 
     title: str
     headline: str
@@ -165,6 +130,14 @@ class Page:
     sections: tuple[Section, ...]
 
 
-def missing(reason: str) -> Cell:
-    """The cell of a value that was not measured."""
-    return Cell(reason, missing=True, tone="muted")
+def columns(text: str, numeric: str = "") -> tuple[Column, ...]:
+    """Columns from titles separated by `|`: first those set flush left, then the numeric ones."""
+    right = [Column(title) for title in numeric.split("|")] if numeric else []
+    return (*(Column(title, False) for title in text.split("|")), *right)
+
+
+def table(
+    caption: str, heads: tuple[Column, ...], rows: Iterable[Row], *, cards: bool = False, foot: str = ""
+) -> Table:
+    """A table of one group without a title."""
+    return Table(caption, heads, (Group(tuple(rows)),), cards, foot)

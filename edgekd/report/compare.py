@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from edgekd.report import units
 from edgekd.report.document import Document, Exported, Latency
 
 SAME_SPEED = 0.05
 """Two medians within 5 % of each other are called equal: repeated runs of one file differ by that much."""
+
+
+def _timed(artifact: Exported) -> list[Latency]:
+    return [row for row in artifact.measurement.latency if row.p50_ms is not None] if artifact.measurement else []
 
 
 def smallest_batch(document: Document) -> int | None:
@@ -21,22 +26,19 @@ def best_latency(artifact: Exported, batch_size: int | None) -> Latency | None:
     return min(rows, key=lambda row: row.p50_ms or 0.0, default=None)
 
 
-def _timed(artifact: Exported) -> list[Latency]:
-    return [row for row in artifact.measurement.latency if row.p50_ms is not None] if artifact.measurement else []
-
-
-@dataclass(frozen=True)
-class SpeedUp:
+class SpeedUp(NamedTuple):
     """An INT8 file against the float32 file of the same network, format, runtime and target, each at its best threads.
 
     Attributes:
         int8_ms: median latency of the INT8 file.
         float32_ms: median latency of the float32 file.
+        doubtful: something disturbed one of the two timings.
     """
 
     int8: Exported
     int8_ms: float
     float32_ms: float
+    doubtful: bool
 
     @property
     def ratio(self) -> float:
@@ -54,26 +56,31 @@ class SpeedUp:
 def speed_ups(document: Document) -> list[SpeedUp]:
     """Every INT8 file that was timed together with its float32 counterpart, in the document's order."""
     batch = smallest_batch(document)
+    floats = {_family(file): file for file in reversed(document.artifacts) if file.precision == "float32"}
     found: list[SpeedUp] = []
     for artifact in document.artifacts:
-        row = best_latency(artifact, batch)
-        other = counterpart(document, artifact)
-        reference = best_latency(other, batch) if other else None
-        if row and reference and row.p50_ms and reference.p50_ms:
-            found.append(SpeedUp(artifact, row.p50_ms, reference.p50_ms))
+        other = floats.get(_family(artifact)) if artifact.precision == "int8" else None
+        row, reference = best_latency(artifact, batch), best_latency(other, batch) if other else None
+        if row and other and reference and row.p50_ms and reference.p50_ms:
+            doubtful = any(file.measurement and file.measurement.warnings for file in (artifact, other))
+            found.append(SpeedUp(artifact, row.p50_ms, reference.p50_ms, doubtful))
     return found
 
 
-def counterpart(document: Document, artifact: Exported) -> Exported | None:
-    """The float32 file that an INT8 file is to be compared with."""
-    if artifact.precision != "int8":
-        return None
-    wanted = (artifact.target, artifact.model, artifact.format, artifact.runtime, "float32")
-    return next(
-        (
-            other
-            for other in document.artifacts
-            if (other.target, other.model, other.format, other.runtime, other.precision) == wanted
-        ),
-        None,
-    )
+def _family(artifact: Exported) -> tuple[str, ...]:
+    return artifact.target, artifact.model, artifact.format, artifact.runtime
+
+
+def slower_than_float(document: Document) -> list[str]:
+    """A sentence for every INT8 file that is not faster than its float32 counterpart."""
+    sentences: list[str] = []
+    for pair in (pair for pair in speed_ups(document) if pair.verdict != "faster"):
+        what = "The INT8 file" if pair.int8.model == "student" else f"The INT8 file of the {pair.int8.model}"
+        figures = f"{units.significant(pair.int8_ms)} ms against {units.significant(pair.float32_ms)} ms"
+        state = "slower" if pair.verdict == "slower" else "no faster"
+        doubt = " The timings are doubtful, for the reasons in its target's section." if pair.doubtful else ""
+        sentences.append(
+            f"{what} for {pair.int8.runtime} on {pair.int8.target} is {state} than float32 ({figures}): "
+            f"the float32 file is the better choice there.{doubt}"
+        )
+    return sentences

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from edgekd.errors import StoreError
 
-Fraction = float
+Fraction = Annotated[float, Field(ge=0, le=1)]
 NO_REASON = "the run gave no reason"
-Reasons = str | dict[str, str] | None
 
 
 class Part(BaseModel):
@@ -32,6 +31,17 @@ class Facts(BaseModel):
         return dict(self.model_extra or {})
 
 
+class Reasoned(Part):
+    """A part that says why fields of it are None: one reason, or a reason per field."""
+
+    not_measured: str | dict[str, str] | None = None
+
+    def reason(self, field: str) -> str:
+        """Why `field` is None."""
+        why = self.not_measured
+        return (why.get(field) if isinstance(why, dict) else why) or NO_REASON
+
+
 class Environment(Facts):
     """The machine and the versions that the run was made with."""
 
@@ -41,8 +51,8 @@ class Environment(Facts):
     os: str | None = None
     python: str | None = None
     machine_id: str | None = None
-    instruction_sets: list[str] = Field(default_factory=list[str])
-    versions: dict[str, str | None] = Field(default_factory=dict[str, str | None])
+    instruction_sets: list[str] = []
+    versions: dict[str, str | None] = {}
 
 
 class DomainShift(Facts):
@@ -66,7 +76,7 @@ class Calibration(Facts):
     sha256: str | None = None
     overlap_removed: int | None = None
     domain_shift: DomainShift | None = None
-    warnings: list[str] = Field(default_factory=list[str])
+    warnings: list[str] = []
 
 
 class Data(Facts):
@@ -77,7 +87,7 @@ class Data(Facts):
     counts: dict[str, dict[str, int]]
     sha256: str | None = None
     licence: str | None = None
-    warnings: list[str] = Field(default_factory=list[str])
+    warnings: list[str] = []
     calibration: Calibration | None = None
 
 
@@ -91,7 +101,7 @@ class Accuracy(Facts):
         runtime: what ran the file, when that is not the runtime it was made for.
     """
 
-    value: Fraction = Field(ge=0, le=1)
+    value: Fraction
     samples: int = Field(gt=0)
     split: str = "test"
     arithmetic: Literal["fused", "reference"] | None = None
@@ -103,13 +113,13 @@ class Epoch(Facts):
 
     epoch: int
     train_loss: float | None = None
-    terms: dict[str, float] = Field(default_factory=dict[str, float])
+    terms: dict[str, float] = {}
     validation_accuracy: float | None = None
     learning_rate: float | None = None
     seconds: float | None = None
 
 
-class Network(Part):
+class Network(Reasoned):
     """A network in its training framework.
 
     Attributes:
@@ -117,7 +127,6 @@ class Network(Part):
         size_bytes: its float32 checkpoint.
         agreement_with_teacher: share of the test split on which it answers as the teacher does.
         history: None when it was not trained in this run.
-        not_measured: why fields are None: one reason, or a reason per field.
     """
 
     role: str
@@ -126,13 +135,8 @@ class Network(Part):
     macs: int | None = None
     size_bytes: int | None = None
     accuracy: Accuracy | None = None
-    agreement_with_teacher: Fraction | None = Field(default=None, ge=0, le=1)
+    agreement_with_teacher: Fraction | None = None
     history: list[Epoch] | None = None
-    not_measured: Reasons = None
-
-    def reason(self, field: str) -> str:
-        """Why `field` is None."""
-        return _reason(self.not_measured, field)
 
 
 class Temperature(Part):
@@ -140,7 +144,7 @@ class Temperature(Part):
 
     temperature: float = Field(gt=0)
     entropy_bits: float = Field(ge=0)
-    top1_probability: Fraction = Field(ge=0, le=1)
+    top1_probability: Fraction
 
 
 class Parity(Facts):
@@ -167,11 +171,14 @@ class Quantization(Facts):
     weight_bits: int
     method: JsonValue
     quantized: list[str]
-    kept_float: list[KeptFloat] = Field(default_factory=list[KeptFloat])
+    kept_float: list[KeptFloat] = []
 
 
 class Latency(Facts):
-    """Latency of one batch at one batch size and thread count; `reason` says why figures are None."""
+    """Latency of one batch at one batch size and thread count; `reason` says why figures are None.
+
+    `others_busy_cores`: cores that everything but the timed process kept busy meanwhile, on average.
+    """
 
     batch_size: int
     threads: int
@@ -183,6 +190,8 @@ class Latency(Facts):
     std_ms: float | None = None
     throughput_per_s: float | None = None
     reason: str | None = None
+    others_busy_cores: float | None = None
+    others_busy_reason: str | None = None
 
 
 class Measurement(Facts):
@@ -200,12 +209,12 @@ class Measurement(Facts):
     peak_rss_above_runtime_bytes: int | None = None
     peak_rss_reason: str | None = None
     cpu: str | None = None
-    warnings: list[str] = Field(default_factory=list[str])
+    warnings: list[str] = []
     machine: JsonValue = None
     processes: JsonValue = None
 
 
-class Exported(Part):
+class Exported(Reasoned):
     """One exported file set. `not_measured` says why accuracy, parity or measurement are None."""
 
     target: str
@@ -216,21 +225,16 @@ class Exported(Part):
     path: str
     size_bytes: int | None = None
     accuracy: Accuracy | None = None
-    agreement_with_teacher: Fraction | None = Field(default=None, ge=0, le=1)
+    agreement_with_teacher: Fraction | None = None
     parity: Parity | None = None
     quantization: Quantization | None = None
     measurement: Measurement | None = None
-    not_measured: Reasons = None
-    notes: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    notes: dict[str, JsonValue] = {}
 
     @property
     def label(self) -> str:
         """`onnx int8`, with the network when it is not the student."""
         return f"{self.format} {self.precision}" + ("" if self.model == "student" else f" ({self.model})")
-
-    def reason(self, field: str) -> str:
-        """Why `field` is None."""
-        return _reason(self.not_measured, field)
 
     @model_validator(mode="after")
     def _missing_has_reason(self) -> Self:
@@ -264,7 +268,7 @@ class Board(Part):
     name: str
     title: str
     this_machine: bool
-    reasons: list[str] = Field(default_factory=list[str])
+    reasons: list[str] = []
 
 
 class Document(Part):
@@ -281,7 +285,7 @@ class Document(Part):
     artifacts: list[Exported]
     gates: list[Gate]
     targets: list[Board]
-    warnings: list[str] = Field(default_factory=list[str])
+    warnings: list[str] = []
 
     @model_validator(mode="after")
     def _targets_are_listed(self) -> Self:
@@ -307,9 +311,8 @@ class Document(Part):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            lines = [
-                f"{'.'.join(str(step) for step in item['loc']) or 'document'}: {item['msg']}" for item in error.errors()
-            ]
+            paths = [".".join(map(str, item["loc"])) or "document" for item in error.errors()]
+            lines = [f"{path}: {item['msg']}" for path, item in zip(paths, error.errors(), strict=True)]
             raise StoreError(
                 "the report document does not fit its schema",
                 where="\n            ".join(lines),
@@ -328,9 +331,3 @@ class Document(Part):
         doubtful = sum(bool(artifact.measurement and artifact.measurement.warnings) for artifact in timed)
         timing = f"{doubtful} of {len(timed)} timings are doubtful; the target's section says why"
         return list(dict.fromkeys([*self.warnings, *self.data.warnings, *calibration, *([timing] if doubtful else [])]))
-
-
-def _reason(reasons: Reasons, field: str) -> str:
-    if isinstance(reasons, dict):
-        return reasons.get(field) or NO_REASON
-    return reasons or NO_REASON

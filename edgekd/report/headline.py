@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from edgekd.report import units
 from edgekd.report.blocks import Paragraph
-from edgekd.report.compare import SpeedUp, best_latency, smallest_batch, speed_ups
-from edgekd.report.document import Accuracy, Document, Network
+from edgekd.report.compare import SpeedUp, best_latency, slower_than_float, smallest_batch, speed_ups
+from edgekd.report.document import Accuracy, Document, Exported, Network
 from edgekd.report.intervals import difference
 
 
@@ -17,28 +17,33 @@ def headline(document: Document) -> str:
 def verdict(document: Document) -> Paragraph:
     """What the gates say, failures first."""
     total = len(document.gates)
+    gates = "1 gate" if total == 1 else f"{total} gates"
     failed = sum(gate.passed is False for gate in document.gates)
     undecided = sum(gate.passed is None for gate in document.gates)
     if not total:
         return Paragraph("No gates were set: nothing below was held against a limit.", "warn")
-    open_part = f"; {undecided} could not be decided, for want of a measurement" if undecided else ""
+    rest = f"; {undecided} could not be decided, for want of a measurement" if undecided else ""
     if failed:
-        return Paragraph(f"{failed} of {_gates(total)} failed{open_part}.", "bad")
+        return Paragraph(f"{failed} of {gates} failed{rest}.", "bad")
     if undecided == total:
-        return Paragraph(f"None of {_gates(total)} could be decided, for want of a measurement.", "warn")
+        return Paragraph(f"None of {gates} could be decided, for want of a measurement.", "warn")
     if undecided:
-        return Paragraph(f"{total - undecided} of {_gates(total)} passed, none failed{open_part}.", "warn")
-    return Paragraph("The one gate passed." if total == 1 else f"All {_gates(total)} passed.", "good")
-
-
-def _gates(total: int) -> str:
-    return "1 gate" if total == 1 else f"{total} gates"
+        return Paragraph(f"{total - undecided} of {gates} passed, none failed{rest}.", "warn")
+    return Paragraph("The one gate passed." if total == 1 else f"All {gates} passed.", "good")
 
 
 def findings(document: Document) -> tuple[str, ...]:
     """The sentences under the headline: distillation against no distillation, INT8 accuracy, speed per runtime."""
-    found = [_distillation(document), _int8_accuracy(document), *_quantized_teacher(document), *_speed(document)]
-    return tuple(sentence for sentence in found if sentence)
+    found = [_distillation(document), _int8_accuracy(document), _quantized_teacher(document)]
+    return (*(sentence for sentence in found if sentence), *slower_than_float(document))
+
+
+def _percent(accuracy: Accuracy) -> str:
+    return units.percent(accuracy.value, accuracy.samples)
+
+
+def _difference(first: Accuracy, second: Accuracy) -> tuple[float, float]:
+    return difference(first.value, first.samples, second.value, second.samples)
 
 
 def _student(document: Document) -> str:
@@ -47,22 +52,16 @@ def _student(document: Document) -> str:
         return "The run has no student"
     if student.accuracy is None:
         return f"The accuracy of the student was not measured ({student.reason('accuracy')})"
-    own = units.percent(student.accuracy.value, student.accuracy.samples)
+    own = _percent(student.accuracy)
     if teacher is None or teacher.accuracy is None:
         reason = "the run has no teacher" if teacher is None else teacher.reason("accuracy")
         return f"The student reaches {own} test accuracy; its teacher's was not measured ({reason})"
-    other = units.percent(teacher.accuracy.value, teacher.accuracy.samples)
-    size = _size(student, teacher)
+    both = f"({own} against {_percent(teacher.accuracy)}){_size(student, teacher)}"
     if student.accuracy.value >= teacher.accuracy.value:
-        low, _ = difference(*_pair(student.accuracy), *_pair(teacher.accuracy))
-        verb = "exceeds" if low > 0 else "matches"
-        return f"The student {verb} its teacher's accuracy ({own} against {other}){size}"
+        verb = "exceeds" if _difference(student.accuracy, teacher.accuracy)[0] > 0 else "matches"
+        return f"The student {verb} its teacher's accuracy {both}"
     kept = units.percent(student.accuracy.value / teacher.accuracy.value)
-    return f"The student keeps {kept} of its teacher's accuracy ({own} against {other}){size}"
-
-
-def _pair(accuracy: Accuracy) -> tuple[float, int]:
-    return accuracy.value, accuracy.samples
+    return f"The student keeps {kept} of its teacher's accuracy {both}"
 
 
 def _size(student: Network, teacher: Network) -> str:
@@ -71,17 +70,18 @@ def _size(student: Network, teacher: Network) -> str:
     return f" with {units.share(student.parameters / teacher.parameters)} of its parameters"
 
 
+def _int8_files(document: Document, model: str) -> list[Exported]:
+    return [file for file in document.artifacts if file.precision == "int8" and file.model == model]
+
+
 def _int8(document: Document) -> str:
-    files = [
-        artifact for artifact in document.artifacts if artifact.precision == "int8" and artifact.model == "student"
-    ]
+    files = _int8_files(document, "student")
     if not files:
         return "no INT8 file of the student was made"
     pairs = [pair for pair in speed_ups(document) if pair.int8.model == "student"]
     if not pairs:
         batch = smallest_batch(document)
-        timed = [artifact for artifact in files if best_latency(artifact, batch)]
-        if timed:
+        if any(best_latency(artifact, batch) for artifact in files):
             return "its INT8 files were timed, but no float32 file of the same runtime was"
         return f"no INT8 file of it was timed ({files[0].reason('measurement')})"
     if all(pair.verdict != "faster" for pair in pairs):
@@ -90,42 +90,35 @@ def _int8(document: Document) -> str:
         return f"INT8 is not faster than float32 in any runtime timed here (at best {units.ratio(best.ratio)}, {where})"
     best = min(pairs, key=lambda pair: pair.int8_ms)
     name = f"its fastest INT8 file ({best.int8.format} on {best.int8.target})"
-    return f"{name} {_pace(best)} float32 in the same runtime{_at_accuracy(best)}"
+    return f"{name} {_pace(best)} float32 in the same runtime{_at_accuracy(best.int8)}"
 
 
 def _pace(pair: SpeedUp) -> str:
-    match pair.verdict:
-        case "faster":
-            return f"is {units.ratio(pair.ratio)} as fast as"
-        case "equal":
-            return f"is no faster ({units.ratio(pair.ratio)}) than"
-        case _:
-            return f"is slower ({units.ratio(pair.ratio)}) than"
+    ratio = units.ratio(pair.ratio)
+    paces = {"faster": f"is {ratio} as fast as", "equal": f"is no faster ({ratio}) than"}
+    return paces.get(pair.verdict, f"is slower ({ratio}) than")
 
 
-def _at_accuracy(pair: SpeedUp) -> str:
-    accuracy = pair.int8.accuracy
-    if accuracy is None:
-        return f", its accuracy not measured ({pair.int8.reason('accuracy')})"
-    return f", at {units.percent(accuracy.value, accuracy.samples)} accuracy"
+def _at_accuracy(file: Exported) -> str:
+    if file.accuracy is None:
+        return f", its accuracy not measured ({file.reason('accuracy')})"
+    return f", at {_percent(file.accuracy)} accuracy"
 
 
 def _distillation(document: Document) -> str:
-    student, alone = document.network("student"), document.network("student_alone")
-    if student is None or student.accuracy is None:
+    network, other = document.network("student"), document.network("student_alone")
+    if network is None or network.accuracy is None:
         return ""
-    if alone is None or alone.accuracy is None:
-        why = "this baseline was not asked for" if alone is None else alone.reason("accuracy")
+    if other is None or other.accuracy is None:
+        why = "this baseline was not asked for" if other is None else other.reason("accuracy")
         return f"What distillation adds is not known: the same student trained alone was not measured ({why})."
-    return _gain(student.accuracy, alone.accuracy)
-
-
-def _gain(student: Accuracy, alone: Accuracy) -> str:
-    delta = student.value - alone.value
-    low, high = difference(*_pair(student), *_pair(alone))
-    text = f"{units.points(delta, student.samples)} points"
-    interval = f"95 % interval {units.points(low, student.samples)} to {units.points(high, student.samples)}"
-    gain = f"Distillation changes the student's accuracy by {text} against the same student trained alone ({interval})"
+    student, alone = network.accuracy, other.accuracy
+    low, high = _difference(student, alone)
+    delta, least, most = (units.points(value, student.samples) for value in (student.value - alone.value, low, high))
+    gain = (
+        f"Distillation changes the student's accuracy by {delta} points against the same student trained alone "
+        f"(95 % interval {least} to {most})"
+    )
     if low > 0:
         return f"{gain}: a gain."
     if high < 0:
@@ -135,51 +128,23 @@ def _gain(student: Accuracy, alone: Accuracy) -> str:
 
 def _int8_accuracy(document: Document) -> str:
     student = document.network("student")
-    if student is None or student.accuracy is None:
+    scores = [file.accuracy.value for file in _int8_files(document, "student") if file.accuracy]
+    if student is None or student.accuracy is None or not scores:
         return ""
-    scores = [
-        artifact.accuracy
-        for artifact in document.artifacts
-        if artifact.model == "student" and artifact.precision == "int8" and artifact.accuracy
-    ]
-    if not scores:
-        return ""
-    changes = sorted(score.value - student.accuracy.value for score in scores)
-    low, high = (units.points(change, student.accuracy.samples) for change in (changes[0], changes[-1]))
+    ends = (min(scores) - student.accuracy.value, max(scores) - student.accuracy.value)
+    low, high = (units.points(change, student.accuracy.samples) for change in ends)
     span = f"{low} points" if low == high else f"{low} to {high} points"
     files = "its one verified INT8 file" if len(scores) == 1 else f"its {len(scores)} verified INT8 files"
     return f"INT8 changes the student's accuracy by {span} in {files}."
 
 
-def _quantized_teacher(document: Document) -> list[str]:
-    files = [
-        artifact
-        for artifact in document.artifacts
-        if artifact.model == "teacher" and artifact.precision == "int8" and artifact.accuracy
-    ]
-    if not files:
-        return []
-    best = max(files, key=lambda artifact: artifact.accuracy.value if artifact.accuracy else 0.0)
-    accuracy = best.accuracy
-    if accuracy is None:
-        return []
+def _quantized_teacher(document: Document) -> str:
+    scored = [(file.accuracy, file) for file in _int8_files(document, "teacher") if file.accuracy]
+    if not scored:
+        return ""
+    accuracy, best = max(scored, key=lambda pair: pair[0].value)
     row = best_latency(best, smallest_batch(document))
-    pace = f" and takes {units.milliseconds(row.p50_ms)} ms" if row and row.p50_ms else ""
+    pace = f" and takes {units.significant(row.p50_ms)} ms" if row and row.p50_ms else ""
     size = f", {units.size(best.size_bytes)}" if best.size_bytes else ""
-    score = units.percent(accuracy.value, accuracy.samples)
-    return [f"The quantized teacher, as the alternative, scores {score}{pace} ({best.format} on {best.target}{size})."]
-
-
-def _speed(document: Document) -> list[str]:
-    sentences: list[str] = []
-    for pair in speed_ups(document):
-        if pair.verdict == "faster":
-            continue
-        what = "The INT8 file" if pair.int8.model == "student" else f"The INT8 file of the {pair.int8.model}"
-        figures = f"{units.milliseconds(pair.int8_ms)} ms against {units.milliseconds(pair.float32_ms)} ms"
-        state = "slower" if pair.verdict == "slower" else "no faster"
-        sentences.append(
-            f"{what} for {pair.int8.runtime} on {pair.int8.target} is {state} than float32 ({figures}): "
-            "the float32 file is the better choice there."
-        )
-    return sentences
+    where = f"{best.format} on {best.target}{size}"
+    return f"The quantized teacher, as the alternative, scores {_percent(accuracy)}{pace} ({where})."

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from edgekd.report.blocks import Page
+import yaml
+
+from edgekd.report.blocks import Bullets, Code, Details, Page, Paragraph, Section
+from edgekd.report.compare import slower_than_float
 from edgekd.report.document import Document
 from edgekd.report.headline import findings, headline, verdict
 from edgekd.report.sections import (
@@ -11,23 +14,38 @@ from edgekd.report.sections import (
     data,
     environment,
     gates,
-    recipe,
     targets,
     temperatures,
     training,
-    warnings,
 )
 
-ORDER = (gates, warnings, comparison, accuracy_latency, targets, training, temperatures, data, environment, recipe)
+MAIN = (comparison, accuracy_latency, targets, training, temperatures, data, environment)
 
 
 def build(document: Document) -> Page:
     """The whole report in blocks; a section with nothing to say is left out."""
-    sections = (module.section(document) for module in ORDER)
+    sections = (gates.section(document), _warnings(document), *(module.section(document) for module in MAIN))
     return Page(
-        title=document.name,
-        headline=headline(document),
-        verdict=verdict(document),
-        findings=findings(document),
-        sections=tuple(section for section in sections if section is not None),
+        document.name,
+        headline(document),
+        verdict(document),
+        findings(document),
+        (*(section for section in sections if section is not None), _recipe(document)),
     )
+
+
+def _warnings(document: Document) -> Section | None:
+    """Every warning of the run, the data and the calibration set, each once; those among the findings stay there."""
+    told = slower_than_float(document)
+    found = tuple(text for text in document.all_warnings() if text not in told)
+    return Section("warnings", "Warnings", (Bullets(found, "warn"),)) if found else None
+
+
+def _recipe(document: Document) -> Section:
+    """The recipe in full as YAML, to make the run again."""
+    text = yaml.safe_dump(document.recipe, sort_keys=False, allow_unicode=True, width=100)
+    intro = (
+        "Same recipe, data and versions give the same result on the same machine. Save it as recipe.yaml, then: "
+        "edgekd run recipe.yaml"
+    )
+    return Section("recipe", "Recipe", (Paragraph(intro), Details("The recipe in full", (Code(text, "yaml"),))))

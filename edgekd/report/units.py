@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from pydantic import JsonValue
 
@@ -48,11 +47,6 @@ def integer(value: float) -> str:
     return f"{round(value):,}"
 
 
-def milliseconds(value: float) -> str:
-    """Milliseconds with three significant digits, without the unit (it is in the column's title)."""
-    return significant(value)
-
-
 def duration(seconds: float) -> str:
     """`0.42 s`, `12.3 s`, `2 min 05 s`, `1 h 02 min`."""
     if seconds < 60:
@@ -64,8 +58,11 @@ def duration(seconds: float) -> str:
 
 def percent(fraction: float, samples: int | None = None, *, unit: bool = True) -> str:
     """A fraction of a test set: one decimal, two when the set is large enough to mean it."""
-    decimals = 2 if samples is not None and samples >= FINE_SAMPLES else 1
-    return f"{fraction * 100:.{decimals}f}" + (" %" if unit else "")
+    return f"{fraction * 100:.{_decimals(samples)}f}" + (" %" if unit else "")
+
+
+def _decimals(samples: int | None) -> int:
+    return 2 if samples is not None and samples >= FINE_SAMPLES else 1
 
 
 def share(fraction: float) -> str:
@@ -76,8 +73,7 @@ def share(fraction: float) -> str:
 
 def points(fraction: float, samples: int | None = None) -> str:
     """A signed difference of two accuracies in percentage points, without the unit: `+1.2`."""
-    decimals = 2 if samples is not None and samples >= FINE_SAMPLES else 1
-    return signed(fraction * 100, decimals)
+    return signed(fraction * 100, _decimals(samples))
 
 
 def signed(value: float, decimals: int) -> str:
@@ -122,11 +118,13 @@ def fact(value: JsonValue) -> str:
         case float():
             return plain(value)
         case list():
-            return _joined([fact(item) for item in value], ", ")
+            parts = [fact(item) for item in value]
         case dict():
-            return _joined([_entry(key, item) for key, item in value.items()], ", ")
+            parts = [_entry(key, item) for key, item in value.items()]
         case _:
             return str(value)
+    more = f" and {len(parts) - MANY} more (all are in report.json)" if len(parts) > MANY else ""
+    return ", ".join(parts[:MANY]) + more if parts else "none"
 
 
 def _entry(key: str, value: JsonValue) -> str:
@@ -135,28 +133,18 @@ def _entry(key: str, value: JsonValue) -> str:
     return f"{key}: {fact(value)}"
 
 
-def _joined(parts: Sequence[str], separator: str) -> str:
-    if not parts:
-        return "none"
-    more = f" and {len(parts) - MANY} more (all are in report.json)" if len(parts) > MANY else ""
-    return separator.join(parts[:MANY]) + more
-
-
 def quantity(value: float, unit: str) -> str:
     """A value with the unit that the document names."""
     match unit:
         case "bytes":
-            text = size(value)
-        case "ms":
-            text = f"{milliseconds(value)} ms"
+            return size(value)
         case "agreement":
-            text = f"{value * 100:.2f} %"
+            return f"{value * 100:.2f} %"
         case "points":
-            text = f"{value:.2f}".replace("-", MINUS) + " points"
+            return f"{value:.2f}".replace("-", MINUS) + " points"
         case "x":
-            text = ratio(value)
+            return ratio(value)
         case "relative":
-            text = f"{error(value)} relative"
+            return f"{error(value)} relative"
         case _:
-            text = f"{significant(value)} {unit}".rstrip()
-    return text
+            return f"{significant(value)} {unit}".rstrip()

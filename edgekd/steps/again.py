@@ -13,7 +13,9 @@ from edgekd.errors import StoreError
 from edgekd.gates import GatesSection, judge
 from edgekd.progress import Progress
 from edgekd.report import read, write
-from edgekd.steps.document import slower_than_float
+from edgekd.report.compare import slower_than_float
+from edgekd.report.document import Document
+from edgekd.steps.document import MISFIT
 from edgekd.steps.export import PROBE_IMAGES
 from edgekd.store import write_atomically
 from edgekd.target import Target
@@ -71,6 +73,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             lines.append(
                 f"{row['artifact']:<{width}}  {found['batch_size']:>5}  {found['threads']:>7}{times}{memory:>9}"
             )
+        lines += [f"{row['artifact']:<{width}}  doubtful: {text}" for text in row["measurement"]["warnings"]]
     return "\n".join(lines)
 
 
@@ -86,7 +89,7 @@ def render_again(run: Path) -> dict[str, Path]:
     """
     numbers = read(run)
     models = {model["role"]: model for model in numbers["models"]}
-    before = set(slower_than_float(numbers["artifacts"]))
+    before = set(slower_than_float(Document.parse(numbers)))
     for row in numbers["artifacts"]:
         path = run / row["path"] / MEASUREMENT
         if path.is_file():
@@ -95,7 +98,10 @@ def render_again(run: Path) -> dict[str, Path]:
     accuracies: dict[str, float | None] = {
         role: None if model["accuracy"] is None else model["accuracy"]["value"] for role, model in models.items()
     }
-    numbers["gates"] = [gate for row in numbers["artifacts"] for gate in judge(section, row, accuracies[row["model"]])]
+    # What the agent cannot measure again stays: whether a file fits its board was judged on the file.
+    fits = [gate for gate in numbers["gates"] if gate["gate"] == MISFIT]
+    gates = [gate for row in numbers["artifacts"] for gate in judge(section, row, accuracies[row["model"]])]
+    numbers["gates"] = [*fits, *gates]
     kept = [warning for warning in numbers["warnings"] if warning not in before]
-    numbers["warnings"] = [*kept, *slower_than_float(numbers["artifacts"])]
+    numbers["warnings"] = [*kept, *slower_than_float(Document.parse(numbers))]
     return write(numbers, run)

@@ -13,14 +13,19 @@ import numpy as np
 from edgekd.artifact import Artifact
 from edgekd.benchmark.machine import environment
 from edgekd.benchmark.metrics import agreement
-from edgekd.gates import best_latency_ms, judge
+from edgekd.gates import judge
 from edgekd.models import ModelSection
+from edgekd.report.compare import slower_than_float
+from edgekd.report.document import Document
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
 from edgekd.steps.evaluate import test_logits
 from edgekd.steps.verify import LOGITS
 from edgekd.store import Entry
 from edgekd.target import Target
+
+MISFIT = "fits_target"
+"""The gate of a file that its board cannot run."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ def document(
     gates = [_misfit_row(item) for item in made if item.misfits]
     for item, artifact in zip(made, artifacts, strict=True):
         gates += judge(context.recipe.gates, artifact, item.reference.evaluation.info["accuracy"])
-    return {
+    numbers: dict[str, Any] = {
         "report_version": 1,
         "name": context.recipe.name,
         "recipe": context.raw,
@@ -67,13 +72,10 @@ def document(
         "artifacts": artifacts,
         "gates": gates,
         "targets": [_target_row(target) for target in targets],
-        "warnings": [
-            *context.recipe.warnings(),
-            *facts["warnings"],
-            *facts["calibration"]["warnings"],
-            *slower_than_float(artifacts),
-        ],
+        "warnings": [*context.recipe.warnings(), *facts["warnings"], *facts["calibration"]["warnings"]],
     }
+    numbers["warnings"] += slower_than_float(Document.parse(numbers))
+    return numbers
 
 
 def _model_row(model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def _artifact_row(item: Made, teacher: FloatModel | None) -> dict[str, Any]:
 
 
 def _misfit_row(item: Made) -> dict[str, Any]:
-    row = {"gate": "fits_target", "where": item.path, "limit": None, "value": None, "unit": "", "passed": False}
+    row = {"gate": MISFIT, "where": item.path, "limit": None, "value": None, "unit": "", "passed": False}
     return {**row, "reason": "; ".join(item.misfits)}
 
 
@@ -141,25 +143,3 @@ def model_size_bytes(artifact: Artifact) -> int:
 def _target_row(target: Target) -> dict[str, Any]:
     reasons = target.matches_host()
     return {"name": target.name, "title": target.title, "this_machine": not reasons, "reasons": reasons}
-
-
-def slower_than_float(artifacts: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence for every INT8 file that is not faster than its float twin in the same runtime on this machine."""
-    found: list[str] = []
-    for row in artifacts:
-        if row["precision"] != "int8" or row["measurement"] is None or row["model"] != "student":
-            continue
-        same = ("target", "format", "model")
-        twin = next(
-            (other for other in artifacts if other["precision"] == "float32" and all(other[k] == row[k] for k in same)),
-            None,
-        )
-        if twin is None or twin["measurement"] is None:
-            continue
-        quantized, floating = best_latency_ms(row["measurement"]), best_latency_ms(twin["measurement"])
-        if quantized is not None and floating is not None and quantized >= floating:
-            found.append(
-                f"{row['target']}, {row['format']}: INT8 is not faster than float here "
-                f"({quantized:.3g} ms against {floating:.3g} ms at p50); the float file is the better choice"
-            )
-    return found

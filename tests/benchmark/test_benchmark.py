@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from edgekd.benchmark import LINKS, BenchmarkSection, benchmark, disturbances
+from edgekd.benchmark import BUSY_CORES, LINKS, BenchmarkSection, benchmark, disturbances
 from edgekd.benchmark.agent import device
 from edgekd.errors import BenchmarkError, TargetError
 from edgekd.target import Target
@@ -56,6 +56,17 @@ def test_every_figure_of_a_measurement(
     assert measurement["processes"][0]["before"]["busy_cores"] is not None
 
 
+def test_who_else_was_busy_while_timing_is_carried(onnx_artifact: Path, subject: Any, host: Target) -> None:
+    section = QUICK.model_copy(update={"min_time_s": 0.2})
+    measurement, _ = benchmark(onnx_artifact, section, images=subject.images, target=host)
+    assert measurement is not None
+    (row,) = measurement["latency"]
+    assert row["others_busy_cores"] >= 0 and row["others_busy_reason"] is None
+    # The same row decides: whatever else runs here, the figure and the warning agree.
+    warned = any("while it was timed" in text for text in measurement["warnings"])
+    assert warned == (row["others_busy_cores"] > BUSY_CORES)
+
+
 def test_every_thread_count_has_its_own_process(onnx_artifact: Path, subject: Any, host: Target) -> None:
     section = QUICK.model_copy(update={"threads": [1, 100_000]})
     measurement, _ = benchmark(onnx_artifact, section, images=subject.images, target=host)
@@ -64,6 +75,7 @@ def test_every_thread_count_has_its_own_process(onnx_artifact: Path, subject: An
     assert first["threads"] == 1 and first["cold_start_ms"] == measurement["cold_start_ms"]
     too_many = measurement["latency"][1]
     assert too_many["p50_ms"] is None and too_many["throughput_per_s"] is None
+    assert too_many["others_busy_cores"] is None and too_many["others_busy_reason"] == too_many["reason"]
     assert too_many["reason"] == second["reason"] == f"100000 threads on {device.cores()} cores"
 
 
@@ -172,9 +184,13 @@ def test_the_recipe_section_refuses_what_cannot_be_measured() -> None:
 
 def test_a_doubtful_timing_says_why() -> None:
     quiet = {"busy_cores": 0.1, "throttled": "0", "governor": "performance"}
-    assert disturbances(quiet, 2) == []
-    assert disturbances({"busy_cores": None, "throttled": None, "governor": None}, 2) == []
-    busy, throttled, governed = disturbances({"busy_cores": 1.0, "throttled": "50005", "governor": "ondemand"}, 2)
+    rows = [{"batch_size": 1, "threads": n, "others_busy_cores": cores} for n, cores in ((1, None), (2, BUSY_CORES))]
+    assert disturbances(quiet, rows, 2) == []
+    assert disturbances({"busy_cores": None, "throttled": None, "governor": None}, rows, 2) == []
+    rows.append({"batch_size": 8, "threads": 2, "others_busy_cores": BUSY_CORES + 0.05})
+    assert disturbances(quiet, rows, 2) == ["others used 0.3 of 2 cores while it was timed (batch 8, threads: 2)"]
+    doubtful = {"busy_cores": 1.0, "throttled": "50005", "governor": "ondemand"}
+    busy, throttled, governed = disturbances(doubtful, rows[:2], 2)
     assert busy == "the machine was busy: others used 1.0 of 2 cores"
     assert "50005" in throttled and "ondemand" in governed
 

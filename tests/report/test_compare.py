@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgekd.report.compare import best_latency, smallest_batch, speed_ups
+from edgekd.report import write
+from edgekd.report.compare import best_latency, slower_than_float, smallest_batch, speed_ups
 from edgekd.report.document import Document
 
 Json = dict[str, Any]
@@ -34,3 +36,14 @@ def test_pairs_are_of_one_network_runtime_and_target(full: Json) -> None:
 def test_nothing_timed(unmeasured: Json) -> None:
     document = Document.parse(unmeasured)
     assert smallest_batch(document) is None and speed_ups(document) == []
+
+
+def test_int8_that_is_not_faster_is_told_once_with_its_doubts(full: Json, tmp_path: Path) -> None:
+    (sentence,) = slower_than_float(Document.parse(full))
+    assert sentence.endswith("(0.271 ms against 0.263 ms): the float32 file is the better choice there.")
+    full["artifacts"][4]["measurement"]["warnings"] = ["the machine was busy"]
+    (doubtful,) = slower_than_float(Document.parse(full))
+    assert doubtful.startswith(sentence) and "doubtful" in doubtful
+    full["warnings"].append(doubtful)
+    for name in ("markdown", "html"):
+        assert write(full, tmp_path)[name].read_text().count("no faster than float32") == 1

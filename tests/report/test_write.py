@@ -13,6 +13,10 @@ import pytest
 
 from edgekd.errors import StoreError
 from edgekd.report import read, write
+from edgekd.report.compare import slower_than_float
+from edgekd.report.document import Document
+from edgekd.steps.again import MEASUREMENT, render_again
+from edgekd.steps.document import MISFIT
 
 Json = dict[str, Any]
 
@@ -89,3 +93,20 @@ def test_a_folder_that_cannot_be_written(full: Json, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file", encoding="utf-8")
     with pytest.raises(StoreError, match="cannot be written"):
         write(full, tmp_path / "taken")
+
+
+def test_rendering_again_judges_anew_and_keeps_what_cannot_be_measured(full: Json, tmp_path: Path) -> None:
+    unfit = {"gate": MISFIT, "where": "x", "limit": None, "value": None, "unit": "", "passed": False, "reason": "INT4"}
+    full["gates"] = [unfit]
+    full["warnings"] = [*full["warnings"], *slower_than_float(Document.parse(full))]
+    write(full, tmp_path)
+    slow, fast = full["artifacts"][5], full["artifacts"][4]
+    newer = {**slow["measurement"], "latency": fast["measurement"]["latency"]}
+    for row in newer["latency"]:
+        row["p50_ms"] /= 3
+    (tmp_path / slow["path"]).mkdir(parents=True)
+    (tmp_path / slow["path"] / MEASUREMENT).write_text(json.dumps(newer))
+    render_again(tmp_path)
+    document = read(tmp_path)
+    assert document["gates"][0] == unfit and {gate["gate"] for gate in document["gates"][1:]} >= {"parity"}
+    assert document["warnings"] == full["warnings"][:1]

@@ -1,4 +1,4 @@
-"""`python3 AGENT_FOLDER job.json`: measures or evaluates one artifact with one thread count, in this process.
+"""`python3 AGENT_FOLDER job.json [--follow]`: measures or evaluates one artifact, in this process.
 
 The job is a JSON object:
 
@@ -13,6 +13,8 @@ The job is a JSON object:
     batch_sizes, warmup, runs, min_time_s         of a measurement
     batch_size, logits                            of a prediction: the size of a batch, and the .npy to write
 
+With --follow the process ends when its stdin does: nobody is left to read the answer.
+
 The answer is one JSON object on stdout: the figures, or `{"error": {"kind", "message", "hint"}}` with exit code 1.
 Everything else, the runtime's own printing included, goes to stderr.
 """
@@ -22,7 +24,9 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -49,8 +53,10 @@ def main() -> int:
     """Runs the job named on the command line."""
     answer_stream = _reserve_stdout()
     try:
-        if len(sys.argv) != 2:
-            raise BadJob("usage: python3 AGENT_FOLDER job.json")
+        if len(sys.argv) < 2 or sys.argv[2:] not in ([], ["--follow"]):
+            raise BadJob("usage: python3 AGENT_FOLDER job.json [--follow]")
+        if sys.argv[2:]:
+            threading.Thread(target=_follow_stdin, daemon=True).start()
         job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
         answer, code = _run(job), 0
     except Exception as error:
@@ -61,6 +67,12 @@ def main() -> int:
         json.dump(answer, stream, allow_nan=False)
         stream.write("\n")
     return code
+
+
+def _follow_stdin() -> None:
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _reserve_stdout() -> Any:
@@ -162,8 +174,12 @@ def _measure(
 
 def _too_many_threads(job: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
     reason = f"{job['threads']} threads on {device.cores()} cores"
-    rows = [{"batch_size": size, "threads": job["threads"], **clock.unmeasured(reason)} for size in sizes]
+    rows = [{"batch_size": size, "threads": job["threads"], **_untimed(reason)} for size in sizes]
     return {"threads": job["threads"], "latency": rows, "reason": reason}
+
+
+def _untimed(reason: str) -> dict[str, Any]:
+    return {**clock.unmeasured(reason), "others_busy_cores": None, "others_busy_reason": reason}
 
 
 def _batches(
@@ -205,10 +221,12 @@ def _cold_start(
 def _latency(session: Any, size: int, batches: list[np.ndarray[Any, Any]], job: dict[str, Any]) -> dict[str, Any]:
     reason: str | None = session.reshape(size)
     if reason is not None:
-        return clock.unmeasured(reason)
+        return _untimed(reason)
     prepared = [session.prepare(batch) for batch in batches]
-    durations = clock.timed_runs(session.run, prepared, job["warmup"], job["runs"], job["min_time_s"])
-    return clock.statistics(durations, size)
+    clock.warm_up(session.run, prepared, job["warmup"])
+    before = device.cpu_time()
+    durations = clock.timed_runs(session.run, prepared, job["runs"], job["min_time_s"])
+    return {**clock.statistics(durations, size), **device.others(before, device.cpu_time())}
 
 
 def _predict(

@@ -16,20 +16,21 @@ import numpy as np
 MAX_RUNS = 100_000
 
 
-def timed_runs(
-    call: Callable[[Any], Any], inputs: Sequence[Any], warmup: int, runs: int, min_time_s: float
-) -> list[int]:
+def warm_up(call: Callable[[Any], Any], inputs: Sequence[Any], runs: int) -> None:
+    """Untimed calls, on the inputs in turn."""
+    for index in range(runs):
+        call(inputs[index % len(inputs)])
+
+
+def timed_runs(call: Callable[[Any], Any], inputs: Sequence[Any], runs: int, min_time_s: float) -> list[int]:
     """Durations in nanoseconds of at least `runs` calls that together last at least `min_time_s`.
 
     Args:
         call: what is timed.
         inputs: handed to it in turn.
-        warmup: calls before the first timed one.
         runs: smallest number of timed calls.
         min_time_s: smallest total time, in seconds, so that a fast model is not judged by a few milliseconds.
     """
-    for index in range(warmup):
-        call(inputs[index % len(inputs)])
     durations: list[int] = []
     total_ns = 0
     # A garbage collection in the middle of a run would be this program's pause, not the runtime's.

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 # Thirty ticks of 10 ms on every core: long enough to see another process, short beside any measurement.
 WATCH_S = 0.3
 
+# Ten ticks: over less, a single one weighs a tenth of a core.
+SHORTEST_S = 0.1
+
 CPUINFO = Path("/proc/cpuinfo")
+STAT = Path("/proc/stat")
 ARM_PARTS = {"0xd03": "Cortex-A53", "0xd08": "Cortex-A72", "0xd0b": "Cortex-A76", "0xd42": "Cortex-A78AE"}
 
 
@@ -91,26 +96,55 @@ def power_mode() -> str | None:
     return read_text(Path("/var/lib/nvpmodel/status"))
 
 
+@dataclass(frozen=True)
+class CpuTime:
+    """One look at the clocks, in seconds: `busy_s` summed over all cores and processes, `own_s` of this process."""
+
+    wall_s: float
+    busy_s: float
+    own_s: float
+
+
+def cpu_time() -> CpuTime | None:
+    """The clocks now; None where the kernel does not tell."""
+    for line in (read_text(STAT) or "").splitlines():
+        if line.startswith("cpu "):
+            ticks = [int(text) for text in line.split()[1:9]]  # user nice system idle iowait irq softirq steal
+            busy_s = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+            return CpuTime(time.monotonic(), busy_s, time.process_time()) if any(ticks) else None
+    return None
+
+
+def others(before: CpuTime | None, after: CpuTime | None) -> dict[str, Any]:
+    """Cores that everything but this process kept busy between two looks, on average.
+
+    `(busy_after - busy_before - own CPU time) / wall time`. Other processes, the kernel's interrupts, and what a
+    hypervisor gave to other machines (steal) all count: each of them slows a timing.
+
+    Returns:
+        `others_busy_cores`, or None with `others_busy_reason`.
+    """
+    if before is None or after is None:
+        return {"others_busy_cores": None, "others_busy_reason": f"the kernel tells no CPU times in {STAT}"}
+    wall_s = after.wall_s - before.wall_s
+    if wall_s < SHORTEST_S:
+        reason = (
+            f"timed for {wall_s * 1e3:.0f} ms; the kernel counts CPU time too coarsely below {SHORTEST_S * 1e3:.0f}"
+        )
+        return {"others_busy_cores": None, "others_busy_reason": reason}
+    used_s = after.busy_s - before.busy_s - (after.own_s - before.own_s)
+    # Ticks are rounded, this process's time is not: on a quiet machine the difference may be just below nothing.
+    return {"others_busy_cores": max(0.0, used_s / wall_s), "others_busy_reason": None}
+
+
 def busy_cores() -> float | None:
     """Cores that others keep busy while this process sleeps for a moment; None where the kernel does not tell.
 
     Not the load average: that remembers the minute before, which is often the training that made the artifact.
     """
-    before = _cpu_ticks()
+    before = cpu_time()
     time.sleep(WATCH_S)
-    after = _cpu_ticks()
-    if before is None or after is None or after[1] == before[1]:
-        return None
-    return (after[0] - before[0]) / (after[1] - before[1]) * (os.cpu_count() or 1)
-
-
-def _cpu_ticks() -> tuple[int, int] | None:
-    """Ticks in which a core was busy, and all ticks, since the machine is up."""
-    for line in (read_text(Path("/proc/stat")) or "").splitlines():
-        if line.startswith("cpu "):
-            ticks = [int(text) for text in line.split()[1:9]]  # user nice system idle iowait irq softirq steal
-            return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
-    return None
+    return others(before, cpu_time())["others_busy_cores"]
 
 
 def steady_facts() -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Local(Link):
         with tempfile.TemporaryDirectory(prefix="edgekd-job-") as folder:
             path = Path(folder) / "job.json"
             path.write_text(json.dumps(job.to_json()), encoding="utf-8")
-            code, out, err = _call([sys.executable, str(AGENT), str(path)], time_limit_s, job.artifact)
+            code, out, err = _call([sys.executable, str(AGENT), str(path), "--follow"], time_limit_s, job.artifact)
         tail = "\n    ".join(err.strip().splitlines()[-STDERR_LINES:])
         if code < 0:
             name = signal.Signals(-code).name
@@ -53,11 +53,14 @@ class Local(Link):
 
 
 def _call(command: list[str], time_limit_s: float, artifact: Path) -> tuple[int, str, str]:
-    # A session of its own, so that whatever a runtime starts ends with it.
+    # A session of its own, so that whatever a runtime starts ends with it. Its stdin is a pipe that closes when this
+    # process dies, even of SIGKILL: an agent that outlived it would write into the folder of the next run.
+    reading, writing = os.pipe()
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+        command, stdin=reading, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
         start_new_session=True,
     )  # fmt: skip
+    os.close(reading)
     try:
         out, err = process.communicate(timeout=time_limit_s)
         return process.returncode, out, err
@@ -68,6 +71,7 @@ def _call(command: list[str], time_limit_s: float, artifact: Path) -> tuple[int,
             hint="raise benchmark.time_limit_s, or measure fewer runs",
         ) from error
     finally:
+        os.close(writing)
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from edgekd.report.plots.axes import Frame, draw
-from edgekd.report.plots.canvas import Canvas
+from edgekd.report.plots.canvas import Canvas, Frame, text_width
 from edgekd.report.plots.scale import Scale, fit
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """A named series of (epoch, value); at least one point."""
 
     name: str
@@ -39,15 +37,17 @@ def curves(
     values = [y for line in lines for _, y in line.points]
     x = _epochs(min(epochs), max(epochs), frame, max(3, width // 60))
     y = fit(values, frame.bottom, frame.top, ticks=max(3, height // 55), bounds=bounds)
-    y_full = f"{y_title}, logarithmic" if y.log else y_title
-    draw(canvas, frame, x, y, x_title="epoch", y_title=y_full)
-    _legend(canvas, frame, lines)
+    canvas.axes(frame, x, y, "epoch", f"{y_title}, logarithmic" if y.log else y_title)
+    legend = frame.left
+    for line in lines:
+        canvas.line(legend, 12, legend + 22, 12, f"curve s{line.series} d{line.series}")
+        canvas.text(legend + 28, 16, line.name, "label")
+        legend += 28 + text_width(line.name) + 16
     for line in lines:
         at = [(x(epoch), y(value)) for epoch, value in line.points]
         if len(at) > 1:
             canvas.polyline(at, f"curve s{line.series} d{line.series}")
-        for px, py in at if len(at) == 1 else at[-1:]:
-            canvas.circle(px, py, 3.5, f"mark full s{line.series}", f"{line.name}: {line.points[-1][1]:.4g}")
+        canvas.circle(*at[-1], 3.5, f"mark full s{line.series}", f"{line.name}: {line.points[-1][1]:.4g}")
     return canvas.svg(title, css)
 
 
@@ -57,11 +57,3 @@ def _epochs(low: float, high: float, frame: Frame, ticks: int) -> Scale:
     step = next(size for size in (1, 2, 5, 10, 20, 25, 50, 100, 200, 500, 1000, 10**6) if (high - low) / size <= ticks)
     first = -(-int(low) // step) * step
     return Scale(low, high, frame.left, frame.right, False, tuple(float(n) for n in range(first, int(high) + 1, step)))
-
-
-def _legend(canvas: Canvas, frame: Frame, lines: Sequence[Curve]) -> None:
-    x = frame.left
-    for line in lines:
-        canvas.line(x, 12, x + 22, 12, f"curve s{line.series} d{line.series}")
-        canvas.text(x + 28, 16, line.name, "label")
-        x += 28 + canvas.text_width(line.name) + 16

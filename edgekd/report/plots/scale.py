@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LOG_SPAN = 6.0
 """Positive values that span more than this factor are drawn on a logarithmic axis."""
 
 
-@dataclass(frozen=True)
-class Scale:
-    """A linear or logarithmic axis.
-
-    Attributes:
-        low: value at `start`.
-        high: value at `end`.
-        start: pixel of `low`.
-        end: pixel of `high`.
-        ticks: the marked values, inside [low, high].
-    """
+class Scale(NamedTuple):
+    """A linear or logarithmic axis from value `low` at pixel `start` to `high` at `end`, with the values it marks."""
 
     low: float
     high: float
@@ -31,9 +22,8 @@ class Scale:
 
     def __call__(self, value: float) -> float:
         """The pixel of a value."""
-        low, high, at = (
-            (math.log(v) for v in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
-        )
+        found = (self.low, self.high, value)
+        low, high, at = map(math.log, found) if self.log else found
         return self.start + (at - low) / (high - low) * (self.end - self.start)
 
     def label(self, value: float) -> str:

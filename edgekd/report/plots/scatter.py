@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from edgekd.report.plots.axes import Frame, draw
-from edgekd.report.plots.canvas import Canvas
+from edgekd.report.plots.canvas import FONT_SIZE, Canvas, Frame, text_width
 from edgekd.report.plots.scale import fit
 
 MARK = 5.0
@@ -18,8 +17,7 @@ Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """One file.
 
     Attributes:
@@ -48,53 +46,49 @@ def scatter(marks: Sequence[Mark], width: int, height: int, title: str, css: str
     spread = [100 * value for mark in marks for value in (mark.low, mark.high)]
     y = fit(spread, frame.bottom, frame.top, ticks=max(3, height // 60), bounds=(0.0, 100.0), log=False)
     scale_note = ", logarithmic" if x.log else ""
-    draw(canvas, frame, x, y, x_title=f"median latency, ms{scale_note}", y_title="test accuracy, %")
+    canvas.axes(frame, x, y, f"median latency, ms{scale_note}", "test accuracy, %")
     centres = [(x(mark.latency_ms), y(100 * mark.accuracy)) for mark in marks]
     bars = [(at, y(100 * mark.high), at, y(100 * mark.low)) for mark, (at, _) in zip(marks, centres, strict=True)]
-    places = _places(canvas, frame, marks, centres, bars)
+    places = _places(frame, marks, centres, bars)
     for mark, bar in zip(marks, bars, strict=True):
         canvas.line(*bar, f"interval s{mark.series % 6}")
     for centre, (box, far) in zip(centres, places, strict=True):
         if far:
             canvas.line(*centre, min(max(centre[0], box[0]), box[2]), min(max(centre[1], box[1]), box[3]), "leader")
     for mark, centre in zip(marks, centres, strict=True):
-        draw_mark = canvas.circle if mark.filled else canvas.square
+        draw, kind = (canvas.circle, "full") if mark.filled else (canvas.square, "hollow")
         text = f"{mark.label}: {mark.latency_ms:.3g} ms, {100 * mark.accuracy:.2f} %"
-        draw_mark(*centre, MARK, f"mark {'full' if mark.filled else 'hollow'} s{mark.series % 6}", text)
+        draw(*centre, MARK, f"mark {kind} s{mark.series % 6}", text)
     for mark, (box, _) in zip(marks, places, strict=True):
         canvas.text(box[0], box[3] - 3, mark.label, "label")
     return canvas.svg(title, css)
 
 
 def _places(
-    canvas: Canvas, frame: Frame, marks: Sequence[Mark], centres: Sequence[Point], bars: Sequence[Box]
+    frame: Frame, marks: Sequence[Mark], centres: Sequence[Point], bars: Sequence[Box]
 ) -> list[tuple[Box, bool]]:
     """For each label the nearest place that is free of marks, bars and earlier labels; True: it needs a leader line."""
     taken = [(cx - MARK, cy - MARK, cx + MARK, cy + MARK) for cx, cy in centres]
     taken += [(at - 1, top, at + 1, bottom) for at, top, _, bottom in bars]
     found: dict[int, tuple[Box, bool]] = {}
     for index in sorted(range(len(marks)), key=lambda index: centres[index]):
-        found[index] = _free_place(canvas, frame, marks[index].label, centres[index], taken)
+        found[index] = _free_place(frame, marks[index].label, centres[index], taken)
         taken.append(found[index][0])
     return [found[index] for index in range(len(marks))]
 
 
-def _free_place(canvas: Canvas, frame: Frame, label: str, centre: Point, taken: list[Box]) -> tuple[Box, bool]:
-    size = canvas.text_width(label), canvas.font_size + 2
-    best: tuple[float, Box, bool] | None = None
+def _free_place(frame: Frame, label: str, centre: Point, taken: list[Box]) -> tuple[Box, bool]:
+    """The first candidate that costs nothing, rings outwards; else the cheapest."""
+    size = text_width(label), FONT_SIZE + 2
+    tried: list[tuple[float, Box, bool]] = []
     for ring in range(1, 10):
-        reach = MARK + 3 + (ring - 1) * 9
         for angle in (*(SIDES if ring == 1 else ()), *ANGLES):
-            box = _box(centre, size, math.radians(angle), reach)
-            outside = _outside(box, frame)
-            cost = sum(_overlap(box, other) for other in taken) + 50 * outside
+            box = _box(centre, size, math.radians(angle), MARK + 3 + (ring - 1) * 9)
+            cost = sum(_overlap(box, other) for other in taken) + 50 * _outside(box, frame)
             if cost == 0:
                 return box, ring > 1
-            if best is None or cost < best[0]:
-                best = (cost, box, ring > 1)
-    if best is None:
-        raise ValueError("no candidate place for a label")
-    return best[1], best[2]
+            tried.append((cost, box, ring > 1))
+    return min(tried, key=lambda place: place[0])[1:]
 
 
 def _box(centre: Point, size: Point, angle: float, reach: float) -> Box:

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from edgekd.report.blocks import Cell, Column, Table
-from edgekd.report.document import Document
-from edgekd.report.page import build
-from edgekd.report.rendering import Rendering, save
+from edgekd.report.blocks import Block, Cell, Column, Page, Row, Table
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
-class Html(Rendering):
-    """`report.html`."""
+def text(page: Page, version: int) -> str:
+    """The page as HTML. Every text of the document is escaped; only the figures are markup."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
-    def render(self, document: Document, folder: Path) -> Path:
-        """Writes the page. Every text of the document is escaped; only the figures are markup."""
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        from markupsafe import Markup
-
-        jinja = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-        )
-        filters = cast(dict[str, Any], jinja.filters)
-        filters.update(svg=Markup, spans=spans)
-        text = jinja.get_template("report.html.j2").render(page=build(document), version=document.report_version)
-        return save(folder / "report.html", text)
+    loader = FileSystemLoader(TEMPLATES)
+    jinja = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    jinja.lstrip_blocks = jinja.keep_trailing_newline = True
+    cast(dict[str, Any], jinja.filters).update(svg=Markup, spans=spans, kind=kind)
+    return jinja.get_template("report.html.j2").render(page=page, version=version)
 
 
-@dataclass(frozen=True)
-class Span:
-    """A cell that stands under one or more columns.
+def kind(block: Block) -> str:
+    """The name by which the template knows a block."""
+    return type(block).__name__.lower()
 
-    Attributes:
-        columns: how many.
-        numeric: set flush right.
-        label: the columns' titles, for the cards of a narrow screen.
-    """
+
+class Span(NamedTuple):
+    """A cell that stands under one or more columns, whose titles are its label on a narrow screen."""
 
     cell: Cell
     columns: int
@@ -52,7 +36,7 @@ class Span:
     label: str
 
 
-def spans(row: tuple[Cell, ...], table: Table) -> list[Span]:
+def spans(row: Row, table: Table) -> list[Span]:
     """A row's cells after its header; neighbours that are missing for the same reason become one wide cell."""
     found: list[tuple[Cell, list[Column]]] = []
     for cell, column in zip(row[1:], table.columns[1:], strict=True):
@@ -61,11 +45,10 @@ def spans(row: tuple[Cell, ...], table: Table) -> list[Span]:
         else:
             found.append((cell, [column]))
     return [
-        Span(
-            cell,
-            len(columns),
-            columns[0].numeric and not cell.missing,
-            columns[0].title if len(columns) == 1 else f"{columns[0].title} to {columns[-1].title}",
-        )
-        for cell, columns in found
+        Span(cell, len(under), under[0].numeric and not cell.missing, " to ".join(_ends([c.title for c in under])))
+        for cell, under in found
     ]
+
+
+def _ends(titles: list[str]) -> list[str]:
+    return titles if len(titles) == 1 else [titles[0], titles[-1]]

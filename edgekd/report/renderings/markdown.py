@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Iterable
 
 from edgekd.report.blocks import (
     Block,
@@ -19,17 +19,6 @@ from edgekd.report.blocks import (
     Table,
     Terms,
 )
-from edgekd.report.document import Document
-from edgekd.report.page import build
-from edgekd.report.rendering import Rendering, save
-
-
-class Markdown(Rendering):
-    """`report.md`."""
-
-    def render(self, document: Document, folder: Path) -> Path:
-        """Writes the report; every text of the document is escaped, so that a name cannot become markup."""
-        return save(folder / "report.md", "\n\n".join(_page(build(document))) + "\n")
 
 
 def escaped(text: str) -> str:
@@ -44,21 +33,32 @@ def escaped(text: str) -> str:
 def code(text: str) -> str:
     """An identifier as inline code; a pipe is escaped because it may stand in a table."""
     line = " ".join(text.split()).replace("|", r"\|")
-    longest = max((len(run) for run in re.findall(r"`+", line)), default=0)
-    fence = "`" * (longest + 1)
+    fence = _fence(line, 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{fence}{pad}{line}{pad}{fence}"
 
 
-def _page(page: Page) -> list[str]:
+def _fence(text: str, least: int) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    return "`" * max(least, longest + 1)
+
+
+def text(page: Page) -> str:
+    """The report; every text of the document is escaped, so that a name cannot become markup."""
     lines = [f"# {escaped(page.title)}", f"**{escaped(page.headline)}**", escaped(page.verdict.text)]
     if page.findings:
-        lines.append("\n".join(f"- {escaped(item)}" for item in page.findings))
+        lines.append(_listed(page.findings))
     for section in page.sections:
-        lines.append(f"## {escaped(section.title)}")
-        for block in section.blocks:
-            lines.extend(_block(block))
-    return lines
+        lines += [f"## {escaped(section.title)}", *_blocks(section.blocks)]
+    return "\n\n".join(lines) + "\n"
+
+
+def _blocks(blocks: Iterable[Block]) -> list[str]:
+    return [line for block in blocks for line in _block(block)]
+
+
+def _listed(items: Iterable[str]) -> str:
+    return "\n".join(f"- {escaped(item)}" for item in items)
 
 
 def _block(block: Block) -> list[str]:
@@ -68,27 +68,21 @@ def _block(block: Block) -> list[str]:
         case Heading():
             lines = [f"### {escaped(block.text)}" + (f" ({escaped(block.note)})" if block.note else "")]
         case Bullets():
-            lines = ["\n".join(f"- {escaped(item)}" for item in block.items)]
+            lines = [_listed(block.items)]
         case Terms():
-            lines = ["\n".join(f"- {escaped(name)}: {_value(cell)}" for name, cell in block.items)]
+            lines = ["\n".join(f"- {escaped(name)}: {_value(cell)}" for name, cell in block.terms)]
         case Code():
-            lines = [_fenced(block)]
+            fence = _fence(block.text, 3)
+            lines = [f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}"]
         case Plot():
             lines = [f"{escaped(block.caption)} {escaped(block.summary)}."]
         case Figures():
-            lines = [line for plot in block.plots for line in _block(plot)]
+            lines = _blocks(block.plots)
         case Details():
-            inner = [line for part in block.blocks for line in _block(part)]
-            lines = [f"<details><summary>{escaped(block.summary)}</summary>", *inner, "</details>"]
+            lines = [f"<details><summary>{escaped(block.summary)}</summary>", *_blocks(block.blocks), "</details>"]
         case Table():
             lines = _table(block)
     return lines
-
-
-def _fenced(block: Code) -> str:
-    longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}"
 
 
 def _value(cell: Cell) -> str:
@@ -103,20 +97,15 @@ def _table(table: Table) -> list[str]:
     reasons: dict[str, int] = {}
     parts: list[str] = [f"**{escaped(table.caption)}**"]
     for group in table.groups:
-        head = [group.title, *(column.title for column in table.columns[1:])] if group.title else []
-        titles = head or [column.title for column in table.columns]
-        lines = [_line([escaped(title) for title in titles])]
-        lines.append(_line(["---:" if column.numeric else "---" for column in table.columns]))
-        lines.extend(_line([_cell(cell, reasons) for cell in row]) for row in group.rows)
-        parts.append("\n".join(lines))
+        titles = [group.title or table.columns[0].title, *(column.title for column in table.columns[1:])]
+        lines = [_line(map(escaped, titles)), _line("---:" if column.numeric else "---" for column in table.columns)]
+        parts.append("\n".join([*lines, *(_line(_cell(cell, reasons) for cell in row) for row in group.rows)]))
     if reasons:
         parts.append("\n".join(f"- ({number}) not measured: {escaped(reason)}" for reason, number in reasons.items()))
-    if table.footnote:
-        parts.append(escaped(table.footnote))
-    return parts
+    return [*parts, escaped(table.footnote)] if table.footnote else parts
 
 
-def _line(cells: list[str]) -> str:
+def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 

@@ -9,16 +9,17 @@ from edgekd.report.document import Document
 from edgekd.report.intervals import wilson
 from edgekd.report.plots.scatter import Mark, scatter
 
+TITLE = "Accuracy against latency"
+
 
 def section(document: Document) -> Section | None:
     """One mark per file that has both figures; with none, the sentence that says so."""
     marks = _marks(document)
-    title = "Accuracy against latency"
     if not marks:
         reasons = list(dict.fromkeys(a.reason("measurement") for a in document.artifacts if a.measurement is None))
         why = f" Not measured: {'; '.join(reasons)}." if reasons else ""
         text = f"No file has both a measured accuracy and a measured latency, so there is nothing to plot.{why}"
-        return Section("accuracy-latency", title, (Paragraph(text, "muted"),))
+        return Section("accuracy-latency", TITLE, (Paragraph(text, "muted"),))
     left_out = len(document.artifacts) - len(marks)
     caption = (
         "Up and to the left is better. Filled discs are INT8, open squares float32; one colour per runtime. Bars are "
@@ -29,34 +30,24 @@ def section(document: Document) -> Section | None:
     if len(marks) == 1:
         caption += " Only one file has both figures, so nothing can be compared here."
     summary = "; ".join(
-        f"{mark.label} {units.milliseconds(mark.latency_ms)} ms at {units.percent(mark.accuracy)}" for mark in marks
+        f"{mark.label} {units.significant(mark.latency_ms)} ms at {units.percent(mark.accuracy)}" for mark in marks
     )
-    wide = scatter(marks, 900, 420, f"{title}: {summary}", "wide")
-    narrow = scatter(marks, 356, 440, f"{title}: {summary}", "narrow")
-    return Section("accuracy-latency", title, (Plot(caption, wide, narrow, summary),))
+    wide = scatter(marks, 900, 420, f"{TITLE}: {summary}", "wide")
+    narrow = scatter(marks, 356, 440, f"{TITLE}: {summary}", "narrow")
+    return Section("accuracy-latency", TITLE, (Plot(caption, wide, narrow, summary),))
 
 
 def _marks(document: Document) -> list[Mark]:
     batch = smallest_batch(document)
     runtimes = list(dict.fromkeys(artifact.runtime for artifact in document.artifacts))
-    timed = [artifact for artifact in document.artifacts if best_latency(artifact, batch) and artifact.accuracy]
-    several = len({artifact.target for artifact in timed}) > 1
+    timed = [(artifact, best_latency(artifact, batch), artifact.accuracy) for artifact in document.artifacts]
+    timed = [(artifact, row, accuracy) for artifact, row, accuracy in timed if row and accuracy]
+    several = len({artifact.target for artifact, _, _ in timed}) > 1
     marks: list[Mark] = []
-    for artifact in timed:
-        row, accuracy = best_latency(artifact, batch), artifact.accuracy
-        if row is None or accuracy is None or not row.p50_ms:
-            continue
-        low, high = wilson(accuracy.value, accuracy.samples)
-        label = f"{artifact.label}, {artifact.target}" if several else artifact.label
-        marks.append(
-            Mark(
-                row.p50_ms,
-                accuracy.value,
-                low,
-                high,
-                label,
-                artifact.precision == "int8",
-                runtimes.index(artifact.runtime),
-            )
-        )
+    for artifact, row, accuracy in timed:
+        if row and accuracy and row.p50_ms:
+            label = f"{artifact.label}, {artifact.target}" if several else artifact.label
+            interval = wilson(accuracy.value, accuracy.samples)
+            int8, series = artifact.precision == "int8", runtimes.index(artifact.runtime)
+            marks.append(Mark(row.p50_ms, accuracy.value, *interval, label, int8, series))
     return marks

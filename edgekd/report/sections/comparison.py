@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from edgekd.report import units
-from edgekd.report.blocks import Cell, Column, Group, Section, Table, missing
+from edgekd.report import cells, units
+from edgekd.report.blocks import Cell, Group, Row, Section, Table, columns
+from edgekd.report.cells import missing, number
 from edgekd.report.compare import best_latency, smallest_batch
-from edgekd.report.document import NO_REASON, Accuracy, Document, Exported, Network
-from edgekd.report.tables import cells
+from edgekd.report.document import NO_REASON, Document, Exported, Network
 
 ROLES = {"teacher": "Teacher", "student": "Student, distilled", "student_alone": "Student, trained alone"}
 ORDER = ("teacher", "student_alone", "student")
 IN_FRAMEWORK = "only exported files are timed, each in its own runtime"
-COLUMNS = (
-    Column("", numeric=False),
-    Column("Parameters"),
-    Column("MACs"),
-    Column("Size"),
-    Column("Accuracy"),
-    Column("Agrees with teacher"),
-    Column("p50 ms"),
-    Column("p90 ms"),
-    Column("p99 ms"),
-    Column("Peak memory"),
-)
+COLUMNS = columns("", "Parameters|MACs|Size|Accuracy|Agrees with teacher|p50 ms|p90 ms|p99 ms|Peak memory")
 
 
 def section(document: Document) -> Section | None:
@@ -37,8 +26,7 @@ def section(document: Document) -> Section | None:
             title = board.name + (" (this machine)" if board.this_machine else " (not this machine)")
             groups.append(Group(tuple(_artifact(document, artifact, batch) for artifact in files), title))
     caption = "Everything that was made, on the same test split"
-    table = Table(caption, COLUMNS, tuple(groups), cards=True, footnote=_footnote(batch))
-    return Section("comparison", "Side by side", (table,))
+    return Section("comparison", "Side by side", (Table(caption, COLUMNS, tuple(groups), True, _footnote(batch)),))
 
 
 def role(document: Document, network: Network) -> str:
@@ -57,51 +45,48 @@ def _footnote(batch: int | None) -> str:
     )
 
 
-def _network(document: Document, network: Network) -> tuple[Cell, ...]:
-    is_teacher = network.role == "teacher"
+def _network(document: Document, network: Network) -> Row:
+    teacher = Cell("is the teacher", tone="muted") if network.role == "teacher" else None
     return (
         Cell(role(document, network), note=network.name),
-        cells.number(network.parameters, units.count, network.reason("parameters")),
-        cells.number(network.macs, units.count, network.reason("macs")),
-        cells.number(network.size_bytes, units.size, network.reason("size_bytes")),
-        cells.accuracy(network.accuracy, network.reason("accuracy")),
-        Cell("is the teacher", tone="muted") if is_teacher else _agreement(document, network, network.accuracy),
+        *_shape(network, network.role),
+        *_scores(document, network, teacher),
         *[missing(IN_FRAMEWORK)] * 4,
     )
 
 
-def _agreement(document: Document, source: Network | Exported, accuracy: Accuracy | None) -> Cell:
-    value = source.agreement_with_teacher
-    no_teacher = document.network("teacher") is None
+def _artifact(document: Document, artifact: Exported, batch: int | None) -> Row:
+    shape = _shape(document.network(artifact.model), artifact.model)
+    scores = _scores(document, artifact)
+    return cells.file(artifact), *shape, *scores, *_timing(artifact, batch)
+
+
+def _shape(network: Network | None, name: str) -> tuple[Cell, Cell]:
+    if network is None:
+        return missing(f"the run lists no {name}"), missing(f"the run lists no {name}")
+    parameters = number(network.parameters, units.count, network.reason("parameters"))
+    return parameters, number(network.macs, units.count, network.reason("macs"))
+
+
+def _scores(document: Document, source: Network | Exported, teacher: Cell | None = None) -> Row:
+    """Size, accuracy, and agreement with the teacher."""
+    accuracy, no_teacher = source.accuracy, document.network("teacher") is None
     reason = "the run has no teacher" if no_teacher else source.reason("agreement_with_teacher")
-    return cells.number(value, lambda known: units.percent(known, accuracy.samples if accuracy else None), reason)
-
-
-def _artifact(document: Document, artifact: Exported, batch: int | None) -> tuple[Cell, ...]:
-    network = document.network(artifact.model)
-    absent = f"the run lists no {artifact.model}"
-    return (
-        cells.file(artifact),
-        cells.number(
-            network.parameters if network else None, units.count, network.reason("parameters") if network else absent
-        ),
-        cells.number(network.macs if network else None, units.count, network.reason("macs") if network else absent),
-        cells.number(artifact.size_bytes, units.size, artifact.reason("size_bytes")),
-        cells.accuracy(artifact.accuracy, artifact.reason("accuracy")),
-        _agreement(document, artifact, artifact.accuracy),
-        *_timing(artifact, batch),
-    )
+    samples = accuracy.samples if accuracy else None
+    agreement = number(source.agreement_with_teacher, lambda known: units.percent(known, samples), reason)
+    size = number(source.size_bytes, units.size, source.reason("size_bytes"))
+    return size, cells.accuracy(accuracy, source.reason("accuracy")), teacher or agreement
 
 
 def _timing(artifact: Exported, batch: int | None) -> list[Cell]:
     measurement = artifact.measurement
     if measurement is None:
         return [missing(artifact.reason("measurement"))] * 4
-    row = best_latency(artifact, batch)
     memory = measurement.peak_rss_above_runtime_bytes
-    peak = cells.number(memory, units.size, measurement.peak_rss_reason or NO_REASON)
+    peak = number(memory, units.size, measurement.peak_rss_reason or NO_REASON)
+    row = best_latency(artifact, batch)
     if row is None or row.p50_ms is None:
         return [missing(f"not timed at batch {batch}; its target's section has what was timed")] * 3 + [peak]
     threads = "1 thread" if row.threads == 1 else f"{row.threads} threads"
-    tails = [cells.number(value, units.milliseconds, row.reason or NO_REASON) for value in (row.p90_ms, row.p99_ms)]
-    return [Cell(units.milliseconds(row.p50_ms), note=threads), *tails, peak]
+    tails = [number(value, units.significant, row.reason or NO_REASON) for value in (row.p90_ms, row.p99_ms)]
+    return [Cell(units.significant(row.p50_ms), note=threads), *tails, peak]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from edgekd.report import units
-from edgekd.report.blocks import Block, Cell, Column, Details, Group, Paragraph, Section, Table, missing
+from edgekd.report.blocks import Block, Cell, Details, Paragraph, Row, Section, columns, table
+from edgekd.report.cells import missing
 from edgekd.report.document import Document, Gate
 
-TITLES = {False: "failed", None: "not decided", True: "passed"}
+RESULTS: dict[bool | None, Cell] = {
+    False: Cell("failed", tone="bad"),
+    None: Cell("not decided", tone="warn"),
+    True: Cell("passed", tone="good"),
+}
 FLOORS = ("agreement", "x")
 """Units of which more is better; of all others, less is."""
-COLUMNS = (
-    Column("Gate", numeric=False),
-    Column("Result", numeric=False),
-    Column("File", numeric=False),
-    Column("Measured"),
-    Column("Limit"),
-)
+COLUMNS = columns("Gate|Result|File", "Measured|Limit")
 
 
 def section(document: Document) -> Section | None:
@@ -23,28 +22,26 @@ def section(document: Document) -> Section | None:
     if not document.gates:
         text = "The recipe sets no gates, so nothing in this report was held against a limit."
         return Section("gates", "Gates", (Paragraph(text),))
-    passed = [gate for gate in document.gates if gate.passed]
-    open_ones = sorted((gate for gate in document.gates if not gate.passed), key=lambda gate: gate.passed is None)
+    passed = [_row(gate) for gate in document.gates if gate.passed]
+    others = sorted((gate for gate in document.gates if not gate.passed), key=lambda gate: gate.passed is None)
     blocks: list[Block] = []
-    if open_ones:
-        blocks.append(_table("Limits that were breached or could not be decided", open_ones))
+    if others:
+        caption = "Limits that were breached or could not be decided"
+        blocks.append(table(caption, COLUMNS, map(_row, others), cards=True))
     if passed:
-        blocks.append(Details(f"{len(passed)} gates passed", (_table("Limits that were kept", passed),)))
+        kept = table("Limits that were kept", COLUMNS, passed, cards=True)
+        blocks.append(Details(f"{len(passed)} gates passed", (kept,)))
     return Section("gates", "Gates", tuple(blocks))
 
 
-def _table(caption: str, gates: list[Gate]) -> Table:
-    return Table(caption, COLUMNS, (Group(tuple(_row(gate) for gate in gates)),), cards=True)
-
-
-def _row(gate: Gate) -> tuple[Cell, ...]:
-    reason = gate.reason or "not measured"
-    value = missing(reason) if gate.value is None else Cell(units.quantity(gate.value, gate.unit))
+def _row(gate: Gate) -> Row:
     side = "at least" if gate.unit in FLOORS else "at most"
-    limit = (
-        Cell("none", tone="muted") if gate.limit is None else Cell(f"{side} {units.quantity(gate.limit, gate.unit)}")
-    )
-    note = gate.reason or "" if gate.value is not None else ""
-    tone = "good" if gate.passed else "warn" if gate.passed is None else "bad"
-    result = Cell(TITLES[gate.passed], note=note, tone=tone)
+    limit = Cell("none", tone="muted")
+    if gate.limit is not None:
+        limit = Cell(f"{side} {units.quantity(gate.limit, gate.unit)}")
+    result = RESULTS[gate.passed]
+    if gate.value is None:
+        value = missing(gate.reason or "not measured")
+    else:
+        value, result = Cell(units.quantity(gate.value, gate.unit)), result._replace(note=gate.reason or "")
     return Cell(units.name(gate.gate)), result, Cell(gate.where, code=True), value, limit

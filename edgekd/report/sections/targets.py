@@ -16,12 +16,12 @@ def section(document: Document) -> Section | None:
 
 def _board(document: Document, board: Board) -> list[Block]:
     files = [artifact for artifact in document.artifacts if artifact.target == board.name]
-    blocks: list[Block] = [Heading(board.name, board.title), Paragraph(_how(board))]
+    head = [Heading(board.name, board.title), Paragraph(_how(board))]
     if not files:
-        return [*blocks, Paragraph("No file was made for this target.", "muted")]
+        return [*head, Paragraph("No file was made for this target.", "muted")]
     return [
-        *blocks,
-        verification.table(document, board.name, files),
+        *head,
+        verification.blocks(document, board.name, files),
         *timing.blocks(board.name, files, speed_ups(document), smallest_batch(document)),
         *quantization.kept_float(files),
         quantization.files_and_notes(files),

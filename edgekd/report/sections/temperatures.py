@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from edgekd.report import units
-from edgekd.report.blocks import Cell, Column, Group, Paragraph, Section, Table, missing
+from edgekd.report.blocks import Cell, Paragraph, Row, Section, columns, table
+from edgekd.report.cells import missing
 from edgekd.report.document import Document, Temperature
 
-COLUMNS = (
-    Column("Temperature", numeric=False),
-    Column("Entropy, bits"),
-    Column("Of the maximum"),
-    Column("Probability of the first choice"),
-)
+COLUMNS = columns("Temperature", "Entropy, bits|Of the maximum|Probability of the first choice")
 HOW = (
     "Entropy is how much a soft label says beyond the class itself. Near 0 bits the teacher's second choices do not "
     "show, and distilling is little more than training on hard labels: raise the temperature. Near the maximum all "
@@ -29,23 +25,18 @@ def section(document: Document) -> Section | None:
     """The table with the recipe's own temperature marked; None without a teacher to ask."""
     if not document.temperatures:
         return None
-    used = recipe_temperatures(document.recipe)
-    most = document.temperature_max_entropy_bits
-    rows = tuple(_row(item, most, used) for item in document.temperatures)
+    used, most = recipe_temperatures(document.recipe), document.temperature_max_entropy_bits
     bound = f" The maximum here is {units.significant(most)} bits, all classes alike." if most else ""
-    table = Table("Soft labels of the teacher", COLUMNS, (Group(rows),))
-    return Section("temperature", "Temperature", (Paragraph(HOW + bound), table))
+    rows = (_row(item, most, used) for item in document.temperatures)
+    blocks = (Paragraph(HOW + bound), table("Soft labels of the teacher", COLUMNS, rows))
+    return Section("temperature", "Temperature", blocks)
 
 
-def _row(item: Temperature, most: float | None, used: set[float]) -> tuple[Cell, ...]:
-    note = "used by this recipe" if item.temperature in used else ""
-    relative = (
-        missing("the number of classes is not given") if not most else Cell(units.share(item.entropy_bits / most))
-    )
+def _row(item: Temperature, most: float | None, used: set[float]) -> Row:
     return (
-        Cell(units.plain(item.temperature), note=note),
+        Cell(units.plain(item.temperature), note="used by this recipe" if item.temperature in used else ""),
         Cell(units.significant(item.entropy_bits)),
-        relative,
+        Cell(units.share(item.entropy_bits / most)) if most else missing("the number of classes is not given"),
         Cell(units.percent(item.top1_probability)),
     )
 
@@ -54,10 +45,7 @@ def recipe_temperatures(recipe: Mapping[str, JsonValue]) -> set[float]:
     """The temperatures that the recipe's losses name."""
     distill = recipe.get("distill")
     losses = distill.get("losses") if isinstance(distill, dict) else None
-    found: set[float] = set()
-    for loss in losses if isinstance(losses, list) else []:
-        for options in [*loss.values()] if isinstance(loss, dict) else []:
-            value = options.get("temperature") if isinstance(options, dict) else None
-            if isinstance(value, int | float):
-                found.add(float(value))
-    return found
+    named = [loss for loss in losses if isinstance(loss, dict)] if isinstance(losses, list) else []
+    options = [found for loss in named for found in loss.values() if isinstance(found, dict)]
+    values = [found.get("temperature") for found in options]
+    return {float(value) for value in values if isinstance(value, int | float)}

@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 from edgekd.report import units
-from edgekd.report.blocks import Block, Cell, Column, Details, Group, Paragraph, Table, Terms
+from edgekd.report.blocks import Block, Cell, Details, Paragraph, Terms, columns, table
+from edgekd.report.cells import facts
 from edgekd.report.document import Exported, Quantization
 
-COLUMNS = (
-    Column("Layer", numeric=False),
-    Column("Operator", numeric=False),
-    Column("Why it stays in float", numeric=False),
-)
+COLUMNS = columns("Layer|Operator|Why it stays in float")
 
 
 def kept_float(files: list[Exported]) -> list[Block]:
     """Layers left in float; files that were quantized alike are told once."""
-    alike: list[tuple[Quantization, list[Exported]]] = []
+    alike: list[tuple[Quantization, list[str]]] = []
     for artifact in files:
-        quantization = artifact.quantization
-        if quantization is None:
+        if artifact.quantization is None:
             continue
-        owners = next((owners for other, owners in alike if other == quantization), None)
-        if owners is None:
-            alike.append((quantization, [artifact]))
-        else:
-            owners.append(artifact)
-    return [_kept(quantization, owners) for quantization, owners in alike]
+        names = next((names for other, names in alike if other == artifact.quantization), None)
+        if names is None:
+            alike.append((artifact.quantization, names := []))
+        names.append(artifact.label)
+    return [_kept(quantization, ", ".join(names)) for quantization, names in alike]
 
 
-def _kept(quantization: Quantization, owners: list[Exported]) -> Block:
-    names = ", ".join(owner.label for owner in owners)
+def _kept(quantization: Quantization, names: str) -> Block:
     kept = quantization.kept_float
     total = len(kept) + len(quantization.quantized)
-    bits = f"{quantization.weight_bits}-bit weights"
+    how = f"{quantization.weight_bits}-bit weights ({names})"
     if not kept:
-        return Paragraph(f"No layer was left in float: all {total} operators run in integers, {bits} ({names}).")
-    rows = tuple((Cell(item.layer, code=True), Cell(item.operator, code=True), Cell(item.reason)) for item in kept)
+        return Paragraph(f"No layer was left in float: all {total} operators run in integers, {how}.")
+    rows = ((Cell(item.layer, code=True), Cell(item.operator, code=True), Cell(item.reason)) for item in kept)
     verb = "operator stays" if len(kept) == 1 else "operators stay"
-    summary = f"{len(kept)} of {total} {verb} in float, {bits} ({names})"
-    return Details(summary, (Table("Layers left in float", COLUMNS, (Group(rows),)),))
+    summary = f"{len(kept)} of {total} {verb} in float, {how}"
+    return Details(summary, (table("Layers left in float", COLUMNS, rows),))
 
 
 def files_and_notes(files: list[Exported]) -> Block:
@@ -48,13 +42,8 @@ def files_and_notes(files: list[Exported]) -> Block:
         terms = [("folder", Cell(artifact.path, code=True))]
         if artifact.quantization:
             terms.append(("quantization", Cell(units.fact(artifact.quantization.method))))
-            terms.extend(
-                (units.name(key), Cell(units.fact(value))) for key, value in artifact.quantization.extras().items()
-            )
-        terms.extend((units.name(key), Cell(units.fact(value))) for key, value in artifact.notes.items())
-        if artifact.measurement:
-            terms.extend(
-                (units.name(key), Cell(units.fact(value))) for key, value in artifact.measurement.extras().items()
-            )
-        items.extend((Paragraph(f"{artifact.label}, {artifact.runtime}", "strong"), Terms(tuple(terms))))
+            terms += facts(artifact.quantization.extras())
+        terms += facts(artifact.notes)
+        terms += facts(artifact.measurement.extras()) if artifact.measurement else []
+        items += [Paragraph(f"{artifact.label}, {artifact.runtime}", "strong"), Terms(tuple(terms))]
     return Details("Files, quantization method and notes", tuple(items))

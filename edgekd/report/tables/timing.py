@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 from edgekd.report import units
-from edgekd.report.blocks import Block, Bullets, Cell, Column, Details, Group, Paragraph, Table, missing
+from edgekd.report.blocks import Block, Bullets, Cell, Details, Paragraph, Row, columns, table
+from edgekd.report.cells import file, missing, number
 from edgekd.report.compare import SpeedUp, best_latency
 from edgekd.report.document import NO_REASON, Exported, Latency, Measurement
-from edgekd.report.tables import cells
 
-SUMMARY = (
-    Column("", numeric=False),
-    Column("Threads"),
-    Column("p50 ms"),
-    Column("Samples per second"),
-    Column("Against float32"),
-    Column("Cold start, ms"),
-    Column("Peak memory above runtime"),
-)
-EVERY = (
-    Column("", numeric=False),
-    Column("Batch"),
-    Column("Threads"),
-    Column("Runs"),
-    Column("p50 ms"),
-    Column("p90 ms"),
-    Column("p99 ms"),
-    Column("Mean ms"),
-    Column("Std ms"),
-    Column("Samples per second"),
-)
+SUMMARY = columns("", "Threads|p50 ms|Samples per second|Against float32|Cold start, ms|Peak memory above runtime")
+EVERY = columns("", "Batch|Threads|Runs|p50 ms|p90 ms|p99 ms|Mean ms|Std ms|Samples per second|Others' busy cores")
 
 
 def blocks(target: str, files: list[Exported], pairs: list[SpeedUp], batch: int | None) -> list[Block]:
@@ -36,19 +17,18 @@ def blocks(target: str, files: list[Exported], pairs: list[SpeedUp], batch: int 
     timed = [(artifact, artifact.measurement) for artifact in files if artifact.measurement]
     found: list[Block] = []
     if timed:
-        rows = tuple(_summary(artifact, measurement, pairs, batch) for artifact, measurement in timed)
-        footnote = _footnote(timed, batch)
-        found.append(Table(f"{target}: latency and memory", SUMMARY, (Group(rows),), cards=True, footnote=footnote))
-        every = tuple(
+        rows = (_summary(artifact, measurement, pairs, batch) for artifact, measurement in timed)
+        foot = _footnote(timed, batch)
+        found.append(table(f"{target}: latency and memory", SUMMARY, rows, cards=True, foot=foot))
+        every = [
             (Cell(artifact.label), *_setting(row)) for artifact, measurement in timed for row in measurement.latency
-        )
+        ]
         if every:
-            table = Table(f"{target}: latency at every batch size and thread count", EVERY, (Group(every),))
-            found.append(Details(f"Latency at every batch size and thread count ({len(every)} settings)", (table,)))
+            caption = "atency at every batch size and thread count"
+            whole = table(f"{target}: l{caption}", EVERY, every)
+            found.append(Details(f"L{caption} ({len(every)} settings)", (whole,)))
     doubts = tuple(f"{artifact.label}: {text}" for artifact, measurement in timed for text in measurement.warnings)
-    if doubts:
-        found.append(Bullets(doubts, "warn"))
-    return [*found, *_untimed(files)]
+    return [*found, *([Bullets(doubts, "warn")] if doubts else []), *_untimed(files)]
 
 
 def _footnote(timed: list[tuple[Exported, Measurement]], batch: int | None) -> str:
@@ -58,23 +38,24 @@ def _footnote(timed: list[tuple[Exported, Measurement]], batch: int | None) -> s
     return f"{where}{at}each file at its best thread count, one runtime per process."
 
 
-def _summary(artifact: Exported, measurement: Measurement, pairs: list[SpeedUp], batch: int | None) -> tuple[Cell, ...]:
+def _summary(artifact: Exported, measurement: Measurement, pairs: list[SpeedUp], batch: int | None) -> Row:
     row = best_latency(artifact, batch)
     if row is None:
         timing = [missing(f"not timed at batch {batch}")] * 4
     else:
+        reason = row.reason or NO_REASON
         timing = [
             Cell(units.integer(row.threads)),
-            cells.number(row.p50_ms, units.milliseconds, row.reason or NO_REASON),
-            cells.number(row.throughput_per_s, units.significant, row.reason or NO_REASON),
+            number(row.p50_ms, units.significant, reason),
+            number(row.throughput_per_s, units.significant, reason),
             _against(artifact, pairs),
         ]
     memory = measurement.peak_rss_above_runtime_bytes
     return (
-        cells.file(artifact),
+        file(artifact),
         *timing,
-        cells.number(measurement.cold_start_ms, units.milliseconds, measurement.cold_start_reason or NO_REASON),
-        cells.number(memory, units.size, measurement.peak_rss_reason or NO_REASON),
+        number(measurement.cold_start_ms, units.significant, measurement.cold_start_reason or NO_REASON),
+        number(memory, units.size, measurement.peak_rss_reason or NO_REASON),
     )
 
 
@@ -91,13 +72,13 @@ def _against(artifact: Exported, pairs: list[SpeedUp]) -> Cell:
 
 def _setting(row: Latency) -> list[Cell]:
     reason = row.reason or NO_REASON
-    times = (row.p50_ms, row.p90_ms, row.p99_ms, row.mean_ms, row.std_ms)
+    times = (row.p50_ms, row.p90_ms, row.p99_ms, row.mean_ms, row.std_ms, row.throughput_per_s)
     return [
         Cell(units.integer(row.batch_size)),
         Cell(units.integer(row.threads)),
-        cells.number(row.runs, units.integer, reason),
-        *(cells.number(value, units.milliseconds, reason) for value in times),
-        cells.number(row.throughput_per_s, units.significant, reason),
+        number(row.runs, units.integer, reason),
+        *(number(value, units.significant, reason) for value in times),
+        number(row.others_busy_cores, lambda cores: f"{cores:.2f}", row.others_busy_reason or NO_REASON),
     ]
 
 
@@ -106,11 +87,7 @@ def _untimed(files: list[Exported]) -> list[Block]:
     for artifact in files:
         if artifact.measurement is None:
             reasons.setdefault(artifact.reason("measurement"), []).append(artifact.label)
+    whose = {reason: "all files" if len(found) == len(files) else ", ".join(found) for reason, found in reasons.items()}
     return [
-        Paragraph(
-            f"Latency and memory of {'all files' if len(labels) == len(files) else ', '.join(labels)}: "
-            f"not measured: {reason}.",
-            "muted",
-        )
-        for reason, labels in reasons.items()
+        Paragraph(f"Latency and memory of {names}: not measured: {reason}.", "muted") for reason, names in whose.items()
     ]

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from edgekd.report import units
-from edgekd.report.blocks import Cell, Column, Group, Table, missing
-from edgekd.report.document import Accuracy, Document, Exported, Parity
-from edgekd.report.tables import cells
+from edgekd.report import cells, units
+from edgekd.report.blocks import Cell, Row, Table, columns, table
+from edgekd.report.cells import missing
+from edgekd.report.document import Document, Exported, Parity
 
-COLUMNS = (
-    Column("", numeric=False),
-    Column("Arithmetic", numeric=False),
-    Column("Accuracy"),
-    Column("Change, points"),
-    Column("Largest error"),
-    Column("Mean error"),
-    Column("Relative error"),
-    Column("Same answer"),
-    Column("Samples"),
-)
+COLUMNS = columns("|Arithmetic", "Accuracy|Change, points|Largest error|Mean error|Relative error|Same answer|Samples")
 FOOTNOTE = (
     "Change is the file's accuracy minus that of its torch model. Errors are differences between the file's logits and "
     "the torch model's, the relative one over the largest logit; same answer is the share of samples with the same "
@@ -25,34 +15,23 @@ FOOTNOTE = (
 )
 
 
-def table(document: Document, target: str, files: list[Exported]) -> Table:
+def blocks(document: Document, target: str, files: list[Exported]) -> Table:
     """One row per file."""
-    rows = tuple(_row(document, artifact) for artifact in files)
-    return Table(f"{target}: verification", COLUMNS, (Group(rows),), cards=True, footnote=FOOTNOTE)
+    rows = (_row(document, artifact) for artifact in files)
+    return table(f"{target}: verification", COLUMNS, rows, cards=True, foot=FOOTNOTE)
 
 
-def _row(document: Document, artifact: Exported) -> tuple[Cell, ...]:
-    reason = artifact.reason("accuracy")
-    return (
-        cells.file(artifact),
-        missing(reason) if artifact.accuracy is None else _arithmetic(artifact.accuracy),
-        cells.accuracy(artifact.accuracy, reason),
-        _change(document, artifact),
-        *_parity(artifact.parity, artifact.reason("parity")),
-    )
-
-
-def _arithmetic(accuracy: Accuracy) -> Cell:
-    return Cell(accuracy.arithmetic or "not recorded", note=f"in {accuracy.runtime}" if accuracy.runtime else "")
-
-
-def _change(document: Document, artifact: Exported) -> Cell:
-    network = document.network(artifact.model)
-    if artifact.accuracy is None:
-        return missing(artifact.reason("accuracy"))
-    if network is None or network.accuracy is None:
-        return missing(f"the accuracy of the {artifact.model} in torch was not measured")
-    return Cell(units.points(artifact.accuracy.value - network.accuracy.value, artifact.accuracy.samples))
+def _row(document: Document, artifact: Exported) -> Row:
+    reason, found, network = artifact.reason("accuracy"), artifact.accuracy, document.network(artifact.model)
+    if found is None:
+        arithmetic = change = missing(reason)
+    else:
+        arithmetic = Cell(found.arithmetic or "not recorded", note=f"in {found.runtime}" if found.runtime else "")
+        change = missing(f"the accuracy of the {artifact.model} in torch was not measured")
+        if network and network.accuracy:
+            change = Cell(units.points(found.value - network.accuracy.value, found.samples))
+    parity = _parity(artifact.parity, artifact.reason("parity"))
+    return cells.file(artifact), arithmetic, cells.accuracy(found, reason), change, *parity
 
 
 def _parity(parity: Parity | None, reason: str) -> list[Cell]:

@@ -45,14 +45,15 @@ def test_only_the_call_is_timed_and_inputs_take_turns() -> None:
         seen.append(value)
         time.sleep(0.002)
 
-    durations = clock.timed_runs(call, ["a", "b", "c"], warmup=2, runs=4, min_time_s=0)
+    clock.warm_up(call, ["a", "b", "c"], runs=2)
+    durations = clock.timed_runs(call, ["a", "b", "c"], runs=4, min_time_s=0)
     assert seen == ["a", "b", "a", "b", "c", "a"]
     assert len(durations) == 4
     assert all(2e6 <= duration < 5e8 for duration in durations)
 
 
 def test_a_fast_call_is_repeated_for_the_minimum_time() -> None:
-    durations = clock.timed_runs(lambda _: time.sleep(0.001), [None], warmup=0, runs=2, min_time_s=0.05)
+    durations = clock.timed_runs(lambda _: time.sleep(0.001), [None], runs=2, min_time_s=0.05)
     assert sum(durations) >= 0.05e9 > sum(durations[:-1])
 
 
@@ -61,5 +62,5 @@ def test_garbage_collection_is_back_on_after_a_failing_call() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        clock.timed_runs(fails, [None], warmup=0, runs=1, min_time_s=0)
+        clock.timed_runs(fails, [None], runs=1, min_time_s=0)
     assert gc.isenabled()

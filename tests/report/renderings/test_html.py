@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from edgekd.report.document import Document
-from edgekd.report.renderings.html import Html
+from edgekd.report import write
 
 Json = dict[str, Any]
 VOID = {"meta", "link", "br", "line", "polyline"}
@@ -52,7 +51,7 @@ class Outline(HTMLParser):
 
 
 def render(document: Json, folder: Path) -> str:
-    return Html().render(Document.parse(document), folder).read_text(encoding="utf-8")
+    return write(document, folder)["html"].read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["full", "unmeasured", "failing"])

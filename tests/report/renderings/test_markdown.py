@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from edgekd.report.document import Document
-from edgekd.report.renderings.markdown import Markdown, code, escaped
+from edgekd.report import write
+from edgekd.report.renderings.markdown import code, escaped
 
 Json = dict[str, Any]
 
 
 def render(document: Json, folder: Path) -> str:
-    return Markdown().render(Document.parse(document), folder).read_text(encoding="utf-8")
+    return write(document, folder)["markdown"].read_text(encoding="utf-8")
 
 
 def cells(line: str) -> list[str]:

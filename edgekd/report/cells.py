@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+from pydantic import JsonValue
 
 from edgekd.report import units
-from edgekd.report.blocks import Cell, missing
+from edgekd.report.blocks import Cell
 from edgekd.report.document import Accuracy, Exported
 from edgekd.report.intervals import wilson
+
+
+def missing(reason: str) -> Cell:
+    """The cell of a value that was not measured."""
+    return Cell(reason, missing=True, tone="muted")
 
 
 def number(value: float | None, write: Callable[[float], str], reason: str) -> Cell:
@@ -29,6 +36,11 @@ def file(artifact: Exported) -> Cell:
     return Cell(artifact.label, note=artifact.runtime)
 
 
-def unrecorded(value: str | None, *, code: bool = False) -> Cell:
+def recorded(value: str | None, *, code: bool = False, absent: str = "not recorded") -> Cell:
     """A fact that is not a measurement, such as a version or a licence."""
-    return Cell(value, code=code) if value else Cell("not recorded", tone="muted")
+    return Cell(value, code=code) if value else Cell(absent, tone="muted")
+
+
+def facts(found: Mapping[str, JsonValue]) -> list[tuple[str, Cell]]:
+    """Whatever else a stage told, in words."""
+    return [(units.name(key), Cell(units.fact(value))) for key, value in found.items()]
