@@ -69,7 +69,13 @@ def by_edgekd(arrays: ImageData, work: Path) -> float:
     torch.manual_seed(0)
     model = MODELS.parse({"cifar_resnet": {"depth": 20}}).build(len(arrays.classes), 1)
     settings = TrainSettings.model_validate(
-        {"epochs": EPOCHS, "batch_size": BATCH, "threads": 1, "optimizer": {"sgd": {"lr": 0.05}}}
+        {
+            "epochs": EPOCHS,
+            "batch_size": BATCH,
+            "threads": 1,
+            "optimizer": {"sgd": {"lr": 0.05}},
+            "precision": "float32",  # as by hand: `auto` takes bfloat16 where the CPU has it
+        }
     )
     start = cpu_seconds()
     train(model, arrays, settings, [CrossEntropy()], seed=0, work=work, progress=QUIET)
