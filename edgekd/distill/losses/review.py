@@ -55,14 +55,12 @@ class Review(PairLoss):
         for left, right in compared.items():
             parts = [_normed(shapes.student[left][1], width, 1), _normed(width, shapes.teacher[right][1], 3)]
             if left != deepest:
-                parts.append(nn.Sequential(nn.Conv2d(2 * width, 2, 1), nn.Sigmoid()))
+                parts.append(nn.Conv2d(2 * width, 2, 1))
             fusions.append(nn.ModuleList(parts))
         return nn.ModuleList(fusions)
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formulas above."""
-        import torch
-
         from edgekd.distill.features import apply, map_pairs
 
         terms: list[Tensor] = []
@@ -73,9 +71,7 @@ class Review(PairLoss):
             narrow, wide, *attention = fusion.children()
             x = apply(narrow, student)  # (B, M, H_s, W_s)
             if residual is not None:
-                y = _resized(residual, x)
-                both = attention[0](torch.cat([x, y], 1))  # (B, 2, H_s, W_s)
-                x = x * both[:, :1] + y * both[:, 1:]
+                x = _fused(x, residual, attention[0])
             residual = _resized(x, teacher)  # (B, M, H_t, W_t)
             terms.append(_context_loss(apply(wide, residual), teacher))
         return sum(terms[1:], terms[0])
@@ -87,6 +83,16 @@ def _normed(source: int, target: int, kernel: int) -> nn.Module:
     conv = nn.Conv2d(source, target, kernel, padding=kernel // 2, bias=False)
     cast(Any, nn.init).kaiming_uniform_(conv.weight, a=1)
     return nn.Sequential(conv, nn.BatchNorm2d(target))
+
+
+def _fused(x: Tensor, residual: Tensor, attention: nn.Module) -> Tensor:
+    """a * x + b * up(y). The convolution of [x, up(y)] is that of x plus, enlarged, that of the smaller y."""
+    from torch.nn.functional import conv2d
+
+    conv, width = cast("nn.Conv2d", attention), x.shape[1]
+    of_x, of_y = conv.weight[:, :width], conv.weight[:, width:]
+    gates = (conv2d(x, of_x, conv.bias) + _resized(conv2d(residual, of_y), x)).sigmoid()  # (B, 2, H_s, W_s)
+    return gates[:, :1] * x + gates[:, 1:] * _resized(residual, x)
 
 
 def _resized(features: Tensor, like: Tensor) -> Tensor:

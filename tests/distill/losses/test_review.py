@@ -66,7 +66,7 @@ def reference(student: list[np.ndarray], teacher: list[np.ndarray], projector: A
         x = normed(convolved(s, fusion[0][0]), fusion[0][1])
         if residual is not None:
             y = nearest(residual, *x.shape[2:])
-            attention = 1 / (1 + np.exp(-convolved(np.concatenate([x, y], 1), fusion[2][0])))
+            attention = 1 / (1 + np.exp(-convolved(np.concatenate([x, y], 1), fusion[2])))
             x = x * attention[:, [0]] + y * attention[:, [1]]
         residual = nearest(x, *t.shape[2:])
         total += context_loss(normed(convolved(residual, fusion[1][0]), fusion[1][1]), t)
