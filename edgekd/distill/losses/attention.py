@@ -1,4 +1,4 @@
-"""Attention transfer: the student looks where the teacher looks.
+"""Attention transfer, the student looks where the teacher looks: Zagoruyko, Komodakis 2017.
 
 The attention map of a feature map F (B, C, H, W) is the mean over channels of its squares, flattened and normalised:
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Attention(PairLoss):
-    """Squared distance between normalised spatial attention maps.
+    """Squared distance between normalised spatial attention maps: Zagoruyko, Komodakis 2017.
 
     Attributes:
         pairs: layers to compare, e.g. `{layer2: layer2, layer3: layer3}` or `uniform`.
@@ -36,7 +36,7 @@ class Attention(PairLoss):
 
     def build(self, shapes: Shapes) -> nn.Module | None:
         """Nothing to learn; checks that every layer has spatial extent."""
-        from edgekd.distill.features import MAPS, check_pairs
+        from edgekd.distill.feature_maps import MAPS, check_pairs
 
         check_pairs("attention", self.compared(), shapes, (MAPS,))
         return None
@@ -45,7 +45,7 @@ class Attention(PairLoss):
         """The formula above."""
         from torch.nn.functional import mse_loss
 
-        from edgekd.distill.features import map_pairs, pooled
+        from edgekd.distill.feature_maps import map_pairs, pooled
 
         found = [pooled(student, teacher) for student, teacher in map_pairs(self.compared(), outputs)]
         terms = [mse_loss(_attention(student), _attention(teacher)) for student, teacher in found]

@@ -1,4 +1,4 @@
-"""Cross-entropy with the hard labels.
+"""Cross-entropy with the hard labels, smoothed or not: Szegedy et al. 2015.
 
 With q = softmax(z), K classes and smoothing e, the target puts 1 - e on the label y and spreads e evenly:
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy(Loss):
-    """Cross-entropy between the student and the labels.
+    """Cross-entropy between the student and the labels, smoothed or not: Szegedy et al. 2015.
 
     Attributes:
         label_smoothing: share of the target that is spread over all classes.

@@ -1,4 +1,4 @@
-"""DIST: the student keeps the teacher's relations, measured by correlation, not its probabilities.
+"""DIST, correlation of the probabilities per sample and per class: Huang et al. 2022.
 
 With p = softmax(t / T) and q = softmax(s / T), both (B, K), and Pearson's correlation r(u, v), the cosine of the
 centred vectors:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Dist(Loss):
-    """One minus the Pearson correlation of the probabilities, per sample and per class.
+    """One minus the Pearson correlation of the probabilities, per sample and per class: Huang et al. 2022.
 
     Attributes:
         beta: factor of the relations between classes.

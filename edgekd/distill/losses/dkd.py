@@ -1,4 +1,4 @@
-"""Decoupled knowledge distillation: the label's class and the other classes, weighed apart.
+"""Decoupled knowledge distillation, the label's class and the others weighed apart: Zhao et al. 2022.
 
 With p = softmax(t / T) of the teacher, q = softmax(s / T) of the student, label y, and p^, q^ the distributions among
 the other classes, p^_k = p_k / (1 - p_y) for k != y:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class DecoupledKnowledgeDistillation(Loss):
-    """KL of the target class and KL among the other classes with weights of their own, times the temperature squared.
+    """KL of the label's class and KL among the others, times the temperature squared: Zhao et al. 2022.
 
     Attributes:
         alpha: factor of the target class's term.

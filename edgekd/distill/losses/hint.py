@@ -1,4 +1,4 @@
-"""Hint: a student's features, through a learned adapter, imitate a teacher's.
+"""Hint, a student's features imitate a teacher's through a learned adapter: Romero et al. 2015.
 
 With student map F_s (B, C_s, H_s, W_s), teacher map F_t (B, C_t, H_t, W_t) and adapter r, by default a 1x1 convolution
 with bias, C_s -> C_t:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Hint(PairLoss):
-    """Mean squared error between student layers and teacher layers, one side through a learned adapter.
+    """Mean squared error between layers, one side through a learned adapter: Romero et al. 2015.
 
     Attributes:
         student: name of the student's module, e.g. `layer2`; for several layers give `pairs` instead.
@@ -69,7 +69,7 @@ class Hint(PairLoss):
         """One adapter per pair."""
         from torch import nn
 
-        from edgekd.distill.features import FLAT, MAPS, TOKENS, channels, check_pairs
+        from edgekd.distill.feature_maps import FLAT, MAPS, TOKENS, channels, check_pairs
 
         compared = self.compared()
         check_pairs("hint", compared, shapes, (MAPS, FLAT, TOKENS))
@@ -86,7 +86,7 @@ class Hint(PairLoss):
         """The formula above."""
         from torch.nn.functional import mse_loss, normalize
 
-        from edgekd.distill.features import apply, enlarged, map_pairs, pooled
+        from edgekd.distill.feature_maps import apply, enlarged, map_pairs, pooled
 
         resized = pooled if self.resize == "pool" else enlarged
         terms: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""Logit standardization: teacher and student agree on the order and the spacing of the classes, not on the range.
+"""Logit standardization, softmax of z-scored logits: Sun et al. 2024.
 
 Each sample's logits become z-scores before the softmax, so that each has its own temperature, the standard deviation
 of its logits; T is the base temperature on top:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class LogitStandardization(Loss):
-    """KL(teacher || student) between softmaxes of z-scored logits, times the base temperature squared.
+    """KL(teacher || student) of z-scored logits, times the base temperature squared: Sun et al. 2024.
 
     Attributes:
         temperature: base temperature, of z-scores: of the order of 1 whatever the range of the logits.

@@ -1,4 +1,4 @@
-"""Low-rank projection: features of different width, compared through a projector of small rank.
+"""Low-rank projection between features of different width: Miles, Mikolajczyk 2024, factorised.
 
 Student and teacher features become rows, one per sample, pixel or real token: Z_s (N, C_s), Z_t (N, C_t). A linear
 projector W maps the student's width to the teacher's, batch normalisation N without learned scale puts both on the
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class LowRank(PairLoss):
-    """Soft maximum of the differences between batch-normalised features, through a projector of rank r.
+    """Soft maximum of normalised features' errors, through a projector of rank r: Miles, Mikolajczyk 2024.
 
     Attributes:
         pairs: layers to compare: `{student layer: teacher layer}`, `uniform`, `last` or `skip`.
@@ -45,7 +45,7 @@ class LowRank(PairLoss):
         """U and V of every pair, as 1x1 convolutions without bias (batch normalisation would remove it)."""
         from torch import nn
 
-        from edgekd.distill.features import FLAT, MAPS, TOKENS, channels, check_pairs
+        from edgekd.distill.feature_maps import FLAT, MAPS, TOKENS, channels, check_pairs
         from edgekd.errors import ModelError
 
         compared = self.compared()
@@ -68,7 +68,7 @@ class LowRank(PairLoss):
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
-        from edgekd.distill.features import map_pairs, pooled
+        from edgekd.distill.feature_maps import map_pairs, pooled
 
         terms: list[Tensor] = []
         found = zip(projector(outputs, "low_rank").children(), map_pairs(self.compared(), outputs), strict=True)

@@ -1,4 +1,4 @@
-"""Masked generative distillation: from a student map with holes, a small decoder makes the teacher's whole one.
+"""Masked generative distillation, the teacher's map made from a masked student's: Yang et al. 2022.
 
 With student map F_s, teacher map F_t (B, C_t, H, W), an align convolution f (1x1, C_s -> C_t), a random mask M and a
 generation block G (3x3 convolution, ReLU, 3x3 convolution, C_t -> C_t):
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class MaskedGenerativeDistillation(PairLoss):
-    """Squared error of the teacher's map as generated from the student's randomly masked one.
+    """Squared error of the teacher's map as made from the student's masked one: Yang et al. 2022.
 
     Attributes:
         pairs: layers to compare: `{student layer: teacher layer}`, `uniform`, `last` or `skip`.
@@ -42,7 +42,7 @@ class MaskedGenerativeDistillation(PairLoss):
         """f, and G, of every pair."""
         from torch import nn
 
-        from edgekd.distill.features import MAPS, check_pairs
+        from edgekd.distill.feature_maps import MAPS, check_pairs
 
         check_pairs("mgd", self.compared(), shapes, (MAPS,))
         blocks: list[nn.Module] = []
@@ -59,7 +59,7 @@ class MaskedGenerativeDistillation(PairLoss):
         import torch
         from torch.nn.functional import mse_loss
 
-        from edgekd.distill.features import map_pairs, pooled
+        from edgekd.distill.feature_maps import map_pairs, pooled
 
         terms: list[Tensor] = []
         found = zip(projector(outputs, "mgd").children(), map_pairs(self.compared(), outputs), strict=True)

@@ -1,4 +1,4 @@
-"""Knowledge review: the teacher's early layers also teach the student's later ones.
+"""Knowledge review, the teacher's early layers also teach the student's later ones: Chen et al. 2021.
 
 The pairs of layers are walked from the deepest to the shallowest, each handing on a residual y to the next. At each,
 with student map F_s, teacher map F_t (H_t x W_t), convolutions with batch normalisation c1 (1x1, to the common width M)
@@ -35,7 +35,7 @@ WIDEST = 512
 
 
 class Review(PairLoss):
-    """Hierarchical context loss between the teacher's maps and the student's, fused from the deepest to the shallowest.
+    """Hierarchical context loss of maps that are fused from the deepest to the shallowest: Chen et al. 2021.
 
     Attributes:
         pairs: layers to compare, from the shallowest to the deepest: `{student layer: teacher layer}` or a rule.
@@ -45,7 +45,7 @@ class Review(PairLoss):
         """c1, c3 and, but for the deepest pair, the attention convolution of every pair."""
         from torch import nn
 
-        from edgekd.distill.features import FLAT, MAPS, check_pairs
+        from edgekd.distill.feature_maps import FLAT, MAPS, check_pairs
 
         compared = self.compared()
         check_pairs("review", compared, shapes, (MAPS, FLAT))
@@ -61,7 +61,7 @@ class Review(PairLoss):
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formulas above."""
-        from edgekd.distill.features import apply, map_pairs
+        from edgekd.distill.feature_maps import apply, map_pairs
 
         terms: list[Tensor] = []
         residual: Tensor | None = None

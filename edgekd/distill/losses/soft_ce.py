@@ -1,4 +1,4 @@
-"""Cross-entropy with the teacher's soft labels.
+"""Cross-entropy with the teacher's soft labels: Hinton, Vinyals, Dean 2015; Ba, Caruana 2014.
 
 With teacher logits t, student logits s and temperature T:
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class SoftCrossEntropy(Loss):
-    """Cross-entropy between the teacher's softened probabilities and the student's, times the temperature squared.
+    """Cross-entropy between teacher and student at a temperature, times its square: Hinton, Vinyals, Dean 2015.
 
     Attributes:
         temperature: softens both distributions.
