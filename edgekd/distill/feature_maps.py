@@ -1,8 +1,10 @@
 """Features of inner layers in one shape: maps `(B, C, H, W)`, whatever the layer puts out.
 
-feature map      (B, C, H, W)    as it is
-flat features    (B, C)          B maps of 1x1
-tokens           (B, T, C)       one 1x1 map per real token: padding is left out here, once for all losses
+    feature map      (B, C, H, W)    as it is
+    flat features    (B, C)          B maps of 1x1
+    tokens           (B, T, C)       one 1x1 map per real token
+
+so that one formula, and one 1x1 convolution as the projector, serves all; padding is left out here, once.
 """
 
 from __future__ import annotations
