@@ -8,7 +8,7 @@ from edgekd.distill.loss import Outputs
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 
 def teacher_logits(outputs: Outputs, loss: str) -> Tensor:
@@ -26,3 +26,14 @@ def teacher_logits(outputs: Outputs, loss: str) -> Tensor:
             accepted="the same number of classes",
         )
     return outputs.teacher
+
+
+def projector(outputs: Outputs, loss: str) -> nn.Module:
+    """What the loss's `build` returned.
+
+    Raises:
+        ModelError: it was not built.
+    """
+    if outputs.projector is None:
+        raise ModelError(f"the loss '{loss}' needs its projector: call build() first")
+    return outputs.projector

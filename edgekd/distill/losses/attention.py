@@ -1,4 +1,4 @@
-"""Attention transfer: the student looks where the teacher looks.
+"""Attention transfer, the student looks where the teacher looks: Zagoruyko, Komodakis 2017.
 
 The attention map of a feature map F (B, C, H, W) is the mean over channels of its squares, flattened and normalised:
 
@@ -14,57 +14,45 @@ Zagoruyko, Komodakis 2017, Paying More Attention to Attention, https://arxiv.org
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from edgekd.distill.loss import Loss, Outputs, Shapes
-from edgekd.errors import ModelError
+from edgekd.distill.layer_maps import PairLoss
+from edgekd.distill.loss import Outputs, Shapes
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Attention(Loss):
-    """Squared distance between normalised spatial attention maps.
+class Attention(PairLoss):
+    """Squared distance between normalised spatial attention maps: Zagoruyko, Komodakis 2017.
 
     Attributes:
-        pairs: layers to compare, student's module name to teacher's, e.g. `{layer2: layer2, layer3: layer3}`.
+        pairs: layers to compare, e.g. `{layer2: layer2, layer3: layer3}` or `uniform`.
     """
 
-    looks_inside: ClassVar[bool] = True
     weight: float = Field(default=1000.0, ge=0)
-    pairs: dict[str, str] = Field(min_length=1)
-
-    def taps(self) -> tuple[list[str], list[str]]:
-        """The layers of all pairs."""
-        return list(self.pairs), list(self.pairs.values())
 
     def build(self, shapes: Shapes) -> nn.Module | None:
         """Nothing to learn; checks that every layer has spatial extent."""
-        for left, right in self.pairs.items():
-            if len(shapes.student[left]) != 4 or len(shapes.teacher[right]) != 4:
-                raise ModelError(
-                    "the loss 'attention' compares feature maps (B, C, H, W)",
-                    where=f"student '{left}', teacher '{right}'",
-                    received=f"{shapes.student[left]} and {shapes.teacher[right]}",
-                )
+        from edgekd.distill.feature_maps import MAPS, check_pairs
+
+        check_pairs("attention", self.compared(), shapes, (MAPS,))
         return None
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         from torch.nn.functional import mse_loss
 
-        terms: list[Tensor] = []
-        for left, right in self.pairs.items():
-            student, teacher = outputs.student_taps[left], outputs.teacher_taps[right]
-            size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
-            terms.append(mse_loss(_attention(student, size), _attention(teacher, size)))
+        from edgekd.distill.feature_maps import map_pairs, pooled
+
+        found = [pooled(student, teacher) for student, teacher in map_pairs(self.compared(), outputs)]
+        terms = [mse_loss(_attention(student), _attention(teacher)) for student, teacher in found]
         return sum(terms[1:], terms[0])
 
 
-def _attention(features: Tensor, size: tuple[int, int]) -> Tensor:
-    from torch.nn.functional import adaptive_avg_pool2d, normalize
+def _attention(features: Tensor) -> Tensor:
+    from torch.nn.functional import normalize
 
-    features = features if features.shape[2:] == size else adaptive_avg_pool2d(features, size)
     return normalize(features.pow(2).mean(1).flatten(1), dim=1)  # (B, H * W)

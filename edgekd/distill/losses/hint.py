@@ -1,71 +1,104 @@
-"""Hint: a student's feature map, through a learned 1x1 convolution, imitates a teacher's.
+"""Hint, a student's features imitate a teacher's through a learned adapter: Romero et al. 2015.
 
-With student map F_s (B, C_s, H_s, W_s), teacher map F_t (B, C_t, H_t, W_t) and projector r (a 1x1 convolution with
-bias, C_s -> C_t):
+With student map F_s (B, C_s, H_s, W_s), teacher map F_t (B, C_t, H_t, W_t) and adapter r, by default a 1x1 convolution
+with bias, C_s -> C_t:
 
-    loss = 1/2 * mean over all elements of  (r(pool(F_s)) - pool(F_t))^2
+    loss = 1/2 * mean over all elements of  (r(size(F_s)) - size(F_t))^2,   summed over the pairs of layers
 
-pool averages the larger map down to the smaller one's height and width (adaptive average pooling), where the paper uses
-an unpadded convolution that shrinks the student's map. The mean over elements, in place of the paper's sum, keeps the
-weight's meaning over layers of different size. Flat features (B, C) are maps of 1x1. The projector is trained with the
-student and dropped afterwards.
+size brings both maps to one height and width, where the paper uses an unpadded convolution that shrinks the student's
+map: `pool` averages the larger map down (adaptive average pooling), `interpolate` enlarges the smaller one (bilinear).
+The mean over elements, in place of the paper's sum, keeps the weight's meaning over layers of different size. The
+adapter is trained with the student and dropped afterwards.
+
+Flat features (B, C) are maps of 1x1. Of tokens (B, T, C) every real one is a map of 1x1, so that r is a linear layer
+and padding counts for nothing. With `normalize` both sides are scaled to unit length over the channels and the mean is
+over positions, which makes the loss 1 - cos(r(F_s), F_t): directions alone are compared.
+
+`adapter: teacher` maps C_t -> C_s instead: the student's features are then used as they are, but an adapter that learns
+to be constant makes the task easy.
 
 Romero et al. 2015, FitNets: Hints for Thin Deep Nets, https://arxiv.org/abs/1412.6550, equation 3
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Literal, Self
 
-from edgekd.distill.loss import Loss, Outputs, Shapes
-from edgekd.errors import ModelError
+from pydantic import Field, model_validator
+
+from edgekd.distill.layer_maps import LayerMap, PairLoss
+from edgekd.distill.loss import Outputs, Shapes
+from edgekd.distill.require import projector
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Hint(Loss):
-    """Mean squared error between a projected student layer and a teacher layer.
+class Hint(PairLoss):
+    """Mean squared error between layers, one side through a learned adapter: Romero et al. 2015.
 
     Attributes:
-        student: name of the student's module, e.g. `layer2`.
+        student: name of the student's module, e.g. `layer2`; for several layers give `pairs` instead.
         teacher: name of the teacher's module.
+        pairs: layers to compare: `{student layer: teacher layer}`, `uniform`, `last` or `skip`.
+        adapter: the side that is projected to the other's width.
+        adapter_form: a 1x1 convolution, or one followed by batch normalisation and ReLU (for targets after a ReLU).
+        resize: how maps of different size are brought to one.
+        normalize: compares directions only.
     """
 
-    looks_inside: ClassVar[bool] = True
-    student: str
-    teacher: str
+    student: str | None = None
+    teacher: str | None = None
+    pairs: LayerMap = Field(default_factory=dict[str, str])
+    adapter: Literal["student", "teacher"] = "student"
+    adapter_form: Literal["conv", "conv_norm_relu"] = "conv"
+    resize: Literal["pool", "interpolate"] = "pool"
+    normalize: bool = False
 
-    def taps(self) -> tuple[list[str], list[str]]:
-        """The two layers."""
-        return [self.student], [self.teacher]
+    @model_validator(mode="after")
+    def _one_form(self) -> Self:
+        if (self.student is None) != (self.teacher is None) or (self.student is None) != bool(self.pairs):
+            raise ValueError("give 'student' and 'teacher', or 'pairs'")
+        return self
+
+    def compared(self) -> dict[str, str]:
+        """The layers of either form."""
+        return super().compared() if self.student is None or self.teacher is None else {self.student: self.teacher}
 
     def build(self, shapes: Shapes) -> nn.Module:
-        """The 1x1 convolution C_s -> C_t."""
+        """One adapter per pair."""
         from torch import nn
 
-        student, teacher = shapes.student[self.student], shapes.teacher[self.teacher]
-        if any(len(shape) not in (2, 4) for shape in (student, teacher)):
-            raise ModelError(
-                "the loss 'hint' compares feature maps (B, C, H, W) or flat features (B, C)",
-                where=f"student '{self.student}', teacher '{self.teacher}'",
-                received=f"{student} and {teacher}",
-            )
-        return nn.Conv2d(student[1], teacher[1], kernel_size=1)
+        from edgekd.distill.feature_maps import FLAT, MAPS, TOKENS, channels, check_pairs
+
+        compared = self.compared()
+        check_pairs("hint", compared, shapes, (MAPS, FLAT, TOKENS))
+        adapters: list[nn.Module] = []
+        for left, right in compared.items():
+            source, target = channels(shapes.student[left]), channels(shapes.teacher[right])
+            source, target = (source, target) if self.adapter == "student" else (target, source)
+            conv = nn.Conv2d(source, target, kernel_size=1)
+            normed = self.adapter_form == "conv_norm_relu"
+            adapters.append(nn.Sequential(conv, nn.BatchNorm2d(target), nn.ReLU()) if normed else conv)
+        return nn.ModuleList(adapters)
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
-        from torch.nn.functional import adaptive_avg_pool2d, mse_loss
+        from torch.nn.functional import mse_loss, normalize
 
-        if outputs.projector is None:
-            raise ModelError("the loss 'hint' needs its projector: call build() first")
-        student = _as_map(outputs.student_taps[self.student])
-        teacher = _as_map(outputs.teacher_taps[self.teacher]).to(student.dtype)
-        size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))
-        student = student if student.shape[2:] == size else adaptive_avg_pool2d(student, size)  # (B, C_s, H, W)
-        teacher = teacher if teacher.shape[2:] == size else adaptive_avg_pool2d(teacher, size)  # (B, C_t, H, W)
-        return 0.5 * mse_loss(outputs.projector(student), teacher)
+        from edgekd.distill.feature_maps import apply, enlarged, map_pairs, pooled
 
-
-def _as_map(features: Tensor) -> Tensor:
-    return features if features.ndim == 4 else features[:, :, None, None]
+        resized = pooled if self.resize == "pool" else enlarged
+        terms: list[Tensor] = []
+        adapters = projector(outputs, "hint").children()
+        for adapter, (student, teacher) in zip(adapters, map_pairs(self.compared(), outputs), strict=True):
+            left, right = resized(student, teacher)
+            if self.adapter == "student":
+                left = apply(adapter, left)
+            else:
+                right = apply(adapter, right)
+            if self.normalize:
+                terms.append(0.5 * (normalize(left) - normalize(right)).pow(2).sum(1).mean())
+            else:
+                terms.append(0.5 * mse_loss(left, right))
+        return sum(terms[1:], terms[0])

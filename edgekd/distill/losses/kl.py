@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergence from the teacher's softened probabilities.
+"""Kullback-Leibler divergence from the teacher's softened probabilities: Hinton, Vinyals, Dean 2015.
 
 With teacher logits t, student logits s and temperature T:
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class KullbackLeibler(Loss):
-    """KL(teacher || student) at a temperature, times the temperature squared.
+    """KL(teacher || student) at a temperature, times the temperature squared: Hinton, Vinyals, Dean 2015.
 
     Attributes:
         temperature: softens both distributions; the report's temperature table helps to choose it.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgekd.distill.loss import LOSSES, Outputs, Shapes
+from edgekd.distill.loss import LOSSES, Layers, Outputs, Shapes
 from edgekd.errors import ModelError
 
 LABELS = torch.zeros(2, dtype=torch.int64)
@@ -64,7 +64,13 @@ def test_gradient() -> None:
 
 def test_taps_and_refusals() -> None:
     assert ATTENTION.taps() == (["a", "b"], ["x", "y"])
-    with pytest.raises(ModelError, match="feature maps"):
+    with pytest.raises(ModelError, match="cannot compare"):
         ATTENTION.build(Shapes({"a": (2, 3), "b": (2, 3, 4, 4)}, {"x": (2, 3, 4, 4), "y": (2, 3, 4, 4)}))
     with pytest.raises(ValidationError):
         LOSSES.load("attention").model_validate({"pairs": {}})
+
+
+def test_takes_a_layer_map() -> None:
+    names = ["layer1", "layer1.conv", "layer2", "layer2.conv"]
+    loss = LOSSES.parse({"attention": {"pairs": "last"}}).resolve(Layers(names[:2], names))
+    assert loss.taps() == (["layer1"], ["layer2"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from edgekd.distill.loss import LOSSES, Outputs
+from edgekd.distill.loss import IGNORED, LOSSES, Outputs
 
 
 def reference(logits: np.ndarray, labels: np.ndarray, smoothing: float) -> float:
@@ -43,3 +43,20 @@ def test_needs_no_teacher_and_a_sane_smoothing() -> None:
         LOSSES.load("ce").model_validate({"label_smoothing": 1.0})
     with pytest.raises(ValidationError):
         LOSSES.load("ce").model_validate({"weight": -1})
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_counts_only_samples_that_have_a_label(smoothing: float) -> None:
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(0, 3, (5, 4)), np.array([0, IGNORED, 3, IGNORED, 1])
+    loss = LOSSES.parse({"ce": {"label_smoothing": smoothing}})
+    value = loss(Outputs(torch.from_numpy(logits), torch.from_numpy(labels)))
+    kept = labels != IGNORED
+    assert float(value) == pytest.approx(reference(logits[kept], labels[kept], smoothing), rel=1e-12)
+
+
+def test_is_zero_without_any_label() -> None:
+    logits = torch.randn(3, 4, requires_grad=True)
+    value = LOSSES.parse("ce")(Outputs(logits, torch.full((3,), IGNORED)))
+    value.backward()
+    assert float(value.detach()) == 0 and logits.grad is not None and not logits.grad.any()

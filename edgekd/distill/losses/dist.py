@@ -1,0 +1,56 @@
+"""DIST, correlation of the probabilities per sample and per class: Huang et al. 2022.
+
+With p = softmax(t / T) and q = softmax(s / T), both (B, K), and Pearson's correlation r(u, v), the cosine of the
+centred vectors:
+
+    inter = 1 - mean over samples b of  r(q_b:, p_b:)        between classes: how one sample ranks them
+    intra = 1 - mean over classes k of  r(q_:k, p_:k)        within a class: how it ranks the samples
+    loss  = beta * inter + gamma * intra
+
+Correlation ignores scale and shift, which leaves a stronger teacher's exact values aside. For the same reason there is
+no T^2: to first order q is linear in s / T, so that the gradient's size does not depend on T (the authors' code
+multiplies by T^2 nonetheless; the weight says the same). One sample has no relations within a class: intra is 0 then.
+
+Huang, You, Wang, Qian, Xu 2022, Knowledge Distillation from A Stronger Teacher, https://arxiv.org/abs/2205.10536
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from edgekd.distill.loss import Loss, Outputs
+from edgekd.distill.require import teacher_logits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Dist(Loss):
+    """One minus the Pearson correlation of the probabilities, per sample and per class: Huang et al. 2022.
+
+    Attributes:
+        beta: factor of the relations between classes.
+        gamma: factor of the relations within each class.
+        temperature: softens both distributions.
+    """
+
+    beta: float = Field(default=2.0, ge=0)
+    gamma: float = Field(default=2.0, ge=0)
+    temperature: float = Field(default=4.0, gt=0)
+
+    def __call__(self, outputs: Outputs) -> Tensor:
+        """The formula above."""
+        target = (teacher_logits(outputs, "dist") / self.temperature).softmax(1)  # (B, K)
+        student = (outputs.student / self.temperature).softmax(1)  # (B, K)
+        inter = 1 - _correlation(student, target, dim=1).mean()
+        if len(student) < 2:
+            return self.beta * inter
+        return self.beta * inter + self.gamma * (1 - _correlation(student, target, dim=0).mean())
+
+
+def _correlation(left: Tensor, right: Tensor, dim: int) -> Tensor:
+    from torch.nn.functional import cosine_similarity
+
+    return cosine_similarity(left - left.mean(dim, keepdim=True), right - right.mean(dim, keepdim=True), dim)
