@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, cast
 
 from edgekd.distill.loss import Outputs, Shape, Shapes
 from edgekd.errors import ModelError
@@ -27,9 +28,7 @@ def without_padding(features: Tensor, mask: Tensor | None) -> Tensor:
 
 def unit(features: Tensor) -> Tensor:
     """Divided by the Euclidean length along the last dimension; a zero vector stays zero and gets no gradient."""
-    from torch.linalg import vector_norm
-
-    length = vector_norm(features, dim=-1, keepdim=True)
+    length = cast("Tensor", cast(Any, features).norm(dim=-1, keepdim=True))  # its gradient at zero is zero
     return features / length.masked_fill(length == 0, float("inf"))
 
 
@@ -61,6 +60,41 @@ def feature_widths(shapes: Shapes, loss: str, student: str | None, teacher: str 
     left = shapes.student_width if student is None else _width(shapes.student[student], loss, student)
     right = shapes.teacher_width if teacher is None else _width(shapes.teacher[teacher], loss, teacher)
     return left, right
+
+
+def token_widths(shapes: Shapes, loss: str, layers: Collection[tuple[str, str]]) -> tuple[int, int]:
+    """`D_s` and `D_t` of pairs of layers that put out tokens `(B, T, D)`.
+
+    Raises:
+        ModelError: a layer does not put out tokens, or not all pairs have the same widths.
+    """
+    found = [(shapes.student[left], shapes.teacher[right]) for left, right in layers]
+    for (left, right), (student, teacher) in zip(layers, found, strict=True):
+        if len(student) != 3 or len(teacher) != 3:
+            raise ModelError(
+                f"the loss '{loss}' compares tokens (B, T, D)",
+                where=f"student '{left}', teacher '{right}'",
+                received=f"{student} and {teacher}",
+            )
+    widths = sorted({(student[2], teacher[2]) for student, teacher in found})
+    if len(widths) != 1:
+        raise ModelError(f"the loss '{loss}' compares blocks of one width", received=widths)
+    return widths[0]
+
+
+def same_length(loss: str, student: tuple[str, int], teacher: tuple[str, int]) -> None:
+    """Refuses two layers, given with their numbers of tokens, that cannot be compared token by token.
+
+    Raises:
+        ModelError: the numbers differ.
+    """
+    if student[1] != teacher[1]:
+        raise ModelError(
+            f"the loss '{loss}' compares token by token",
+            where=f"student '{student[0]}', teacher '{teacher[0]}'",
+            received=f"{student[1]} and {teacher[1]} tokens",
+            accepted="networks that split their input alike",
+        )
 
 
 def projection(student: int, teacher: int) -> nn.Module:

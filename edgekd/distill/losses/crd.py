@@ -11,9 +11,9 @@ The banks hold an embedding per sample of the data set, renewed whenever the sam
 bank <- m * bank + (1 - m) * new, back to unit length. z is the mean of e^(u.v / tau) over the first batch's negatives,
 then kept. A negative is another sample, of another class where both have one.
 
-What differs from the authors' code (github.com/HobbitLong/RepDistiller): the K negatives are drawn once per batch and not
-per sample, a draw of the same expectation that needs 4 K D bytes and not 4 B K D (1 GB at B = 128); a sample enters the
-bank when it is first seen, and positives are those of the batch, where there both begin as random vectors.
+What differs from the authors' code (github.com/HobbitLong/RepDistiller): the K negatives are drawn once per batch and
+not per sample, a draw of the same expectation that needs 4 K D bytes and not 4 B K D (1 GB at B = 128); a sample enters
+the bank when it is first seen, and positives are those of the batch, where there both begin as random vectors.
 
 Memory: N (8 D + 8) bytes for N samples, also in every checkpoint: 1032 bytes per sample at D = 128, 52 MB for 50000.
 A step adds 8 K D + 16 B K bytes or so: 50 MB at K = 16384 and B = 128.
@@ -41,7 +41,7 @@ UNSEEN = -1
 class Crd(Loss):
     """Student and teacher agree on a sample and differ on others: Tian, Krishnan, Isola 2020.
 
-    Two memory banks take N * (8 * width + 8) bytes for the N samples of the data set, in memory and in every checkpoint.
+    Two memory banks take N * (8 * width + 8) bytes for the N samples of the data set, also in every checkpoint.
 
     Attributes:
         student: the student's layer, pooled to `(B, D_s)`; the paper's is the last before the logits. null takes the

@@ -8,9 +8,9 @@ With the student's vectors s_i and the teacher's t_i of a batch of B samples and
     loss = distance * mean over pairs of    l(d(t_i, t_j), d(s_i, s_j))
          + angle    * mean over triples of  l(a(t_i, t_j, t_k), a(s_i, s_j, s_k))
 
-over distinct samples, where the paper sums. Neither term knows the vectors' width, so that it may differ. The weights 25
-and 50 are those that comparisons on CIFAR-100 use (github.com/HobbitLong/RepDistiller); their means run over the B^2 and
-B^3 tuples with repetitions too, which add nothing to the sum. A batch has B^3 angles: 8 MB of float32 at B = 128.
+over distinct samples, where the paper sums. Neither term knows the vectors' width, so that it may differ. The weights
+25 and 50 are those that comparisons on CIFAR-100 use (github.com/HobbitLong/RepDistiller); their means run over the B^2
+and B^3 tuples with repetitions too, which add nothing to the sum. A batch has B^3 angles: 8 MB of float32 at B = 128.
 
 Park, Kim, Lu, Cho 2019, Relational Knowledge Distillation, https://arxiv.org/abs/1904.05068, section 3.2
 """

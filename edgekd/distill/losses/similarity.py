@@ -31,7 +31,7 @@ class Similarity(Loss):
     """
 
     weight: float = Field(default=3000.0, ge=0)
-    pairs: dict[str, str] = {}
+    pairs: dict[str, str] = Field(default_factory=dict)
 
     def taps(self) -> tuple[list[str], list[str]]:
         """The layers of all pairs."""
