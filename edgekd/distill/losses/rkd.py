@@ -17,9 +17,9 @@ Park, Kim, Lu, Cho 2019, Relational Knowledge Distillation, https://arxiv.org/ab
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgekd.distill.features import feature_pair, feature_widths, unit
 from edgekd.distill.loss import Loss, Outputs, Shapes
@@ -46,6 +46,12 @@ class Rkd(Loss):
     angle: float = Field(default=50.0, ge=0)
     student: str | None = None
     teacher: str | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.distance + self.angle:
+            raise ValueError("distance and angle are both 0: there is nothing to compare")
+        return self
 
     def taps(self) -> tuple[list[str], list[str]]:
         """The named layers."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from edgekd.distill.attention_layers import AttentionLayer, attention_layer_of, embeddings_layer
 from edgekd.distill.features import projection, projector_of, same_length, token_widths, without_padding
@@ -50,6 +50,12 @@ class TinyBert(Loss):
         default_factory=list[tuple[AttentionLayer, AttentionLayer]]
     )
     _embeddings: list[tuple[str, str]] = PrivateAttr(default_factory=list[tuple[str, str]])
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.attention + self.hidden + self.embeddings:
+            raise ValueError("attention, hidden and embeddings are all 0: there is nothing to compare")
+        return self
 
     def resolve(self, layers: Layers) -> Self:
         """With the pairs of blocks, of attention layers and of embeddings that its factors ask for."""
