@@ -39,7 +39,9 @@ def vit() -> nn.Module:
 def test_found_in_order_with_their_heads_and_embeddings() -> None:
     found = attention_layers(names(bert()), "x", "student")
     assert [layer.name for layer in found] == [f"encoder.layer.{i}.attention.self" for i in range(11)]
-    assert found[10].projections == tuple(f"encoder.layer.10.attention.self.{part}" for part in ("query", "key", "value"))
+    assert found[10].projections == tuple(
+        f"encoder.layer.10.attention.self.{part}" for part in ("query", "key", "value")
+    )
     assert set(head_counts(bert()).values()) == {2} and embeddings_layer(names(bert())) == "embeddings"
     found = attention_layers(names(distilbert()), "x", "student")
     assert found[1].projections[0] == "transformer.layer.1.attention.q_lin"
@@ -48,7 +50,9 @@ def test_found_in_order_with_their_heads_and_embeddings() -> None:
         ("blocks.0.attn.qkv",),
         ("blocks.1.attn.qkv",),
     ]
-    assert head_counts(vit()) == {"blocks.0.attn": 3, "blocks.1.attn": 3} and embeddings_layer(names(vit())) == "pos_drop"
+    assert (
+        head_counts(vit()) == {"blocks.0.attn": 3, "blocks.1.attn": 3} and embeddings_layer(names(vit())) == "pos_drop"
+    )
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
@@ -74,13 +78,17 @@ def test_queries_keys_and_values_are_what_the_network_attends_with(
     following = {"transformer.layer.1.attention": "out_lin", "blocks.1.attn": "proj"}.get(layer.name)
     seen: list[Tensor] = []
     if following:
-        network.get_submodule(f"{layer.name}.{following}").register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        network.get_submodule(f"{layer.name}.{following}").register_forward_pre_hook(
+            lambda _, args: seen.append(args[0])
+        )
     taps = [*layer.projections, *([output] if output else [])]
     with torch.no_grad(), Taps(network, taps, "student") as caught:
         network(example)
     context = caught.values[output] if output else seen[0]
     query, key, value = layer.qkv(caught.values)
-    torch.testing.assert_close(attend(query, key, value, head_counts(network)[layer.name]), context, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        attend(query, key, value, head_counts(network)[layer.name]), context, atol=1e-5, rtol=1e-4
+    )
     shapes = {name: tuple(tensor.shape) for name, tensor in caught.values.items()}
     assert layer.width(shapes) == (context.shape[1], context.shape[2])
 

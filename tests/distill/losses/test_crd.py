@@ -59,7 +59,9 @@ class Reference:
         }
         for name, bank in self.banks.items():
             for sample, vector in zip(samples, new[name], strict=True):
-                mixed = self.loss.momentum * bank[sample] + (1 - self.loss.momentum) * vector if sample in bank else vector
+                mixed = (
+                    self.loss.momentum * bank[sample] + (1 - self.loss.momentum) * vector if sample in bank else vector
+                )
                 bank[sample] = mixed / math.sqrt(float(mixed @ mixed))
         self.labels |= dict(zip(samples, labels, strict=True))
         total = 0.0
@@ -206,7 +208,7 @@ def test_refusals() -> None:
     with pytest.raises(ModelError, match="known size"):
         CRD.build(Shapes({}, {}, 3, 0, 3, 5))
     student, teacher, samples, labels = batch([0, 1], [0, 1])
-    with pytest.raises(ModelError, match="(?s)whole samples.*no samples"):
+    with pytest.raises(ModelError, match=r"(?s)whole samples.*no samples"):
         CRD(Outputs(student, labels, teacher, projector=built()))
     with pytest.raises(ModelError, match="not of tokens"):
         CRD(Outputs(student, labels, teacher, projector=built(), samples=samples[:1]))
