@@ -94,9 +94,10 @@ def _log_relations(x: Tensor, heads: int, mask: Tensor | None) -> Tensor:
     from torch.nn.functional import log_softmax
 
     split = without_padding(x, mask).reshape(*x.shape[:2], heads, -1).transpose(1, 2)  # (B, A, T, d)
-    scores = split @ split.mT * split.shape[3] ** -0.5  # (B, A, T, T)
+    split = split * split.shape[3] ** -0.25  # on both factors of the product: less to multiply than T^2
+    scores = split @ split.mT  # (B, A, T, T)
     if mask is not None:
-        scores = scores.masked_fill(~mask[:, None, None, :], finfo(scores.dtype).min)
+        scores += scores.new_zeros(()).masked_fill(~mask[:, None, None, :], finfo(scores.dtype).min)  # (B, 1, 1, T)
     return log_softmax(scores, dim=3)
 
 

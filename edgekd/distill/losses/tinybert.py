@@ -134,8 +134,9 @@ def _scores(qkv: tuple[Tensor, ...], mask: Tensor | None, heads: int, *, average
     query, key = (without_padding(part, mask) for part in qkv[:2])  # (B, T, H)
     batch, tokens, width = query.shape
     kept = 1 if averaged else heads  # the sum over all heads is one product over the whole width
+    query = query * ((width / heads) ** -0.5 * kept / heads)
     query, key = (part.reshape(batch, tokens, kept, -1).transpose(1, 2) for part in (query, key))  # (B, h, T, d)
-    return query @ key.mT * ((width / heads) ** -0.5 * kept / heads)
+    return query @ key.mT
 
 
 def _mean_square(error: Tensor, real: Tensor | None) -> Tensor:
