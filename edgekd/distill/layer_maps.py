@@ -28,7 +28,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -41,7 +41,7 @@ from pydantic import (
     model_validator,
 )
 
-from edgekd.distill.loss import Layers
+from edgekd.distill.loss import Layers, Loss
 from edgekd.errors import ModelError, nearest
 
 RuleName = Literal["uniform", "last", "skip"]
@@ -121,10 +121,7 @@ LayerMap = Annotated[dict[str, str] | Rule, BeforeValidator(_read), WithJsonSche
 def pairs(layer_map: LayerMap, layers: Layers) -> list[tuple[str, str]]:
     """The (student layer, teacher layer) pairs of a map, in the order of the student's layers or as given.
 
-        def resolve(self, layers: Layers) -> Self:
-            return self.model_copy(update={"pairs": dict(pairs(self.pairs, layers))})
-
-    Explicit pairs are returned as they are; the taps check that they exist.
+    Explicit pairs are returned as they are; the taps check that they exist. `PairLoss` shows the use.
 
     Raises:
         ModelError: a network has no such blocks, or the teacher too few.
@@ -191,3 +188,26 @@ def blocks(names: Sequence[str], role: str, siblings: str | None = None) -> list
             accepted=", ".join(fitting or nested or groups),
         )
     return groups[fitting[0]]
+
+
+class PairLoss(Loss):
+    """A loss that compares pairs of layers.
+
+    Attributes:
+        pairs: layers to compare: `{student layer: teacher layer}`, `uniform`, `last` or `skip`.
+    """
+
+    looks_inside: ClassVar[bool] = True
+    pairs: LayerMap
+
+    def resolve(self, layers: Layers) -> Self:
+        """The loss with its pairs spelled out."""
+        return self.model_copy(update={"pairs": dict(pairs(self.pairs, layers))})
+
+    def compared(self) -> dict[str, str]:
+        """The pairs, student's module name to teacher's."""
+        return explicit(self.pairs)
+
+    def taps(self) -> tuple[list[str], list[str]]:
+        """The layers of all pairs."""
+        return list(self.compared()), list(self.compared().values())

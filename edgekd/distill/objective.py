@@ -39,6 +39,7 @@ class Objective:
         example: an input batch, from which the tapped layers' shapes are found: `model(*example)` runs.
         classes: number of classes.
         samples: number of samples in the data set.
+        teacher_width: width of the teacher's outputs where there is no teacher network but a cache; 0 takes `classes`.
 
     Raises:
         ModelError: a tapped layer does not exist or has the wrong shape.
@@ -54,6 +55,7 @@ class Objective:
         *,
         classes: int,
         samples: int = 0,
+        teacher_width: int = 0,
     ) -> None:
         if not any(loss.weight for loss in losses):
             raise RecipeError("there is nothing to learn from", where="losses", accepted="a loss of weight above 0")
@@ -74,7 +76,7 @@ class Objective:
             if teacher is not None and teacher_layers:
                 self._teacher_taps = stack.enter_context(Taps(teacher, teacher_layers, "teacher"))
             student_shapes, student_width = _shapes(student, self._student_taps, example)
-            teacher_shapes, teacher_width = ({}, classes)  # cached outputs are logits
+            teacher_shapes: dict[str, Shape] = {}
             if teacher is not None:
                 teacher_shapes, teacher_width = _shapes(teacher, self._teacher_taps, example)
             shapes = Shapes(
@@ -83,7 +85,7 @@ class Objective:
                 classes,
                 samples,
                 student_width,
-                teacher_width,
+                teacher_width or classes,
                 head_counts(student),
                 {} if teacher is None else head_counts(teacher),
             )
@@ -138,7 +140,7 @@ def _layer_names(model: nn.Module) -> list[str]:
 
 def _shapes(model: nn.Module, taps: Taps | None, example: Sequence[Tensor]) -> tuple[dict[str, Shape], int]:
     """Shapes of the tapped outputs for `example`, and the width of the network's own."""
-    with evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.no_grad():
         width = int(model(*example).shape[-1])
     values = {} if taps is None else taps.values
     if silent := [name for name in ([] if taps is None else taps.layers) if name not in values]:

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from edgekd.distill.features import feature_pair, feature_widths, projector_of, unit
 from edgekd.distill.loss import IGNORED, Loss, Outputs, Shapes
+from edgekd.distill.vectors import feature_pair, feature_widths, projector_of, unit
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ class Crd(Loss):
         from torch.nn.functional import logsigmoid
 
         if bool(log_z.isnan()) and bool(negative.any()):
-            log_z.copy_(scores.detach()[negative].logsumexp(0) - negative.sum().log())
+            found = scores.detach()[negative]
+            log_z.copy_(found.logsumexp(0) - log(len(found)))
         shift = log(self.negatives) + log_z.nan_to_num(0)  # log K z
         # h = sigmoid(u.v / tau - log K z), and 1 - h the sigmoid of the opposite.
         apart = logsigmoid(shift - scores).masked_fill(~negative, 0).sum(1) / negative.sum(1).clamp_min(1)  # (B,)

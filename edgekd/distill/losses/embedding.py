@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from edgekd.distill.features import feature_pair, projection, projector_of, unit
 from edgekd.distill.loss import Loss, Outputs, Shapes
+from edgekd.distill.vectors import feature_pair, projection, projector_of, unit
+from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -42,6 +43,11 @@ class Embedding(Loss):
 
         student, teacher = feature_pair(outputs, "embedding", None, None)
         student = projector_of(outputs, "embedding")(student)  # (B, D_t)
+        if student.shape != teacher.shape:
+            raise ModelError(
+                "the loss 'embedding' was built for another teacher",
+                received=f"student {tuple(student.shape)}, teacher {tuple(teacher.shape)}",
+            )
         if self.distance == "mse":
             return mse_loss(student, teacher)
         return (1 - (unit(student) * unit(teacher)).sum(1)).mean()

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, PrivateAttr
 
 from edgekd.distill.attention_layers import AttentionLayer, attention_layers
-from edgekd.distill.features import pooled, projector_of, same_length, without_padding
 from edgekd.distill.loss import Layers, Loss, Outputs, Shapes
+from edgekd.distill.vectors import pooled, projector_of, same_length, without_padding
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:

@@ -15,58 +15,53 @@ section 3.2
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
-from edgekd.distill.features import projection, projector_of, token_widths, unit
-from edgekd.distill.layer_maps import LayerMap, Rule, explicit, pairs
-from edgekd.distill.loss import Layers, Loss, Outputs, Shapes
+from edgekd.distill.layer_maps import LayerMap, PairLoss, Rule
+from edgekd.distill.loss import Layers, Outputs, Shapes
+from edgekd.distill.vectors import projection, projector_of, token_widths, unit
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Pkd(Loss):
+class Pkd(PairLoss):
     """Direction of the first token's state after the inner blocks: Sun, Cheng, Gan, Liu 2019.
 
     Attributes:
-        layers: `skip`, `last`, another rule, or pairs of blocks.
+        pairs: `skip`, `last`, another rule, or pairs of blocks.
     """
 
-    looks_inside: ClassVar[bool] = True
     weight: float = Field(default=100.0, ge=0)
-    layers: LayerMap = Rule(rule="skip")
+    pairs: LayerMap = Rule(rule="skip")
 
     def resolve(self, layers: Layers) -> Self:
         """With the pairs of blocks; a rule leaves the student's last block out."""
-        found = pairs(self.layers, layers)
-        if isinstance(self.layers, Rule):
-            found = found[:-1]
+        resolved = super().resolve(layers)
+        if not isinstance(self.pairs, Rule):
+            return resolved
+        found = list(resolved.compared().items())[:-1]
         if not found:
             raise ModelError(
                 "the loss 'pkd' compares the blocks before the student's last",
                 received="a student of one block",
                 accepted="2 blocks or more, or pairs {student block: teacher block}",
             )
-        return self.model_copy(update={"layers": dict(found)})
-
-    def taps(self) -> tuple[list[str], list[str]]:
-        """The blocks."""
-        found = {} if isinstance(self.layers, Rule) else self.layers
-        return list(found), list(found.values())
+        return self.model_copy(update={"pairs": dict(found)})
 
     def build(self, shapes: Shapes) -> nn.Module:
         """One matrix D_s -> D_t for all blocks."""
-        return projection(*token_widths(shapes, "pkd", explicit(self.layers).items()))
+        return projection(*token_widths(shapes, "pkd", self.compared().items()))
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         import torch
         from torch.nn.functional import mse_loss
 
-        found = explicit(self.layers).items()
+        found = self.compared().items()
         student = torch.stack([outputs.student_taps[left][:, 0] for left, _ in found])  # (L, B, D_s)
         teacher = torch.stack([outputs.teacher_taps[right][:, 0] for _, right in found])  # (L, B, D_t)
         return mse_loss(unit(projector_of(outputs, "pkd")(student)), unit(teacher))

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from edgekd.distill.features import feature_pair, feature_widths, unit
 from edgekd.distill.loss import Loss, Outputs, Shapes
+from edgekd.distill.vectors import feature_pair, feature_widths, unit
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:

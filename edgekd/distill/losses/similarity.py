@@ -12,12 +12,13 @@ Tung, Mori 2019, Similarity-Preserving Knowledge Distillation, https://arxiv.org
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
-from edgekd.distill.features import feature_pair, unit, without_padding
-from edgekd.distill.loss import Loss, Outputs
+from edgekd.distill.layer_maps import LayerMap, explicit, pairs
+from edgekd.distill.loss import Layers, Loss, Outputs
+from edgekd.distill.vectors import feature_pair, unit, without_padding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,24 +28,34 @@ class Similarity(Loss):
     """Similarity of every two samples of a batch: Tung, Mori 2019.
 
     Attributes:
-        pairs: layers to compare, student's module name to teacher's; empty compares the networks' outputs.
+        pairs: layers to compare, as pairs or a rule; null compares the networks' outputs.
     """
 
     weight: float = Field(default=3000.0, ge=0)
-    pairs: dict[str, str] = Field(default_factory=dict)
+    pairs: LayerMap | None = None
+
+    def resolve(self, layers: Layers) -> Self:
+        """The loss with its pairs spelled out."""
+        return self if self.pairs is None else self.model_copy(update={"pairs": dict(pairs(self.pairs, layers))})
+
+    def compares_layers(self) -> bool:
+        """Unless it compares the outputs."""
+        return self.pairs is not None
 
     def taps(self) -> tuple[list[str], list[str]]:
         """The layers of all pairs."""
-        return list(self.pairs), list(self.pairs.values())
+        found = explicit(self.pairs or {})
+        return list(found), list(found.values())
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         from torch.nn.functional import mse_loss
 
         mask = outputs.mask
-        pairs = [(outputs.student_taps[left], outputs.teacher_taps[right]) for left, right in self.pairs.items()]
-        pairs = pairs or [feature_pair(outputs, "similarity", None, None)]
-        terms = [mse_loss(_similarity(left, mask), _similarity(right, mask)) for left, right in pairs]
+        compared = zip(*self.taps(), strict=True)
+        found = [(outputs.student_taps[left], outputs.teacher_taps[right]) for left, right in compared]
+        found = found or [feature_pair(outputs, "similarity", None, None)]
+        terms = [mse_loss(_similarity(left, mask), _similarity(right, mask)) for left, right in found]
         return sum(terms[1:], terms[0])
 
 

@@ -16,32 +16,31 @@ section 3.1
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from edgekd.distill.attention_layers import AttentionLayer, attention_layer_of, embeddings_layer
-from edgekd.distill.features import projection, projector_of, same_length, token_widths, without_padding
-from edgekd.distill.layer_maps import LayerMap, Rule, pairs
-from edgekd.distill.loss import Layers, Loss, Outputs, Shapes
+from edgekd.distill.layer_maps import LayerMap, PairLoss, Rule
+from edgekd.distill.loss import Layers, Outputs, Shapes
+from edgekd.distill.vectors import projection, projector_of, same_length, token_widths, without_padding
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class TinyBert(Loss):
+class TinyBert(PairLoss):
     """Attention scores, hidden states and embeddings of transformers: Jiao et al. 2020.
 
     Attributes:
-        layers: which student block learns from which teacher block.
+        pairs: which student block learns from which teacher block.
         attention: factor of the attention scores' term.
         hidden: factor of the hidden states' term.
         embeddings: factor of the embeddings' term.
     """
 
-    looks_inside: ClassVar[bool] = True
-    layers: LayerMap = Rule(rule="uniform")
+    pairs: LayerMap = Rule(rule="uniform")
     attention: float = Field(default=1.0, ge=0)
     hidden: float = Field(default=1.0, ge=0)
     embeddings: float = Field(default=1.0, ge=0)
@@ -59,8 +58,8 @@ class TinyBert(Loss):
 
     def resolve(self, layers: Layers) -> Self:
         """With the pairs of blocks, of attention layers and of embeddings that its factors ask for."""
-        found = pairs(self.layers, layers)
-        resolved = self.model_copy(update={"layers": dict(found)})
+        resolved = super().resolve(layers)
+        found = list(resolved.compared().items())
         resolved._blocks = found if self.hidden else []
         if self.attention:
             resolved._attention = [

@@ -62,6 +62,18 @@ def test_the_objective_learns_a_projection_to_a_wider_teacher() -> None:
     objective.close()
 
 
+def test_the_width_of_a_cached_teacher_is_told() -> None:
+    student, x = nn.Linear(6, 3), torch.randn(2, 6)
+    arguments = ([LOSSES.parse("embedding")], student, None, [x])
+    objective = Objective(*arguments, classes=3, teacher_width=5)
+    assert objective.projectors["embedding"].weight.shape == (5, 3)
+    objective.close()
+    untold = Objective(*arguments, classes=3)
+    with pytest.raises(ModelError, match="another teacher"):
+        untold(student(x), torch.zeros(2, dtype=torch.int64), torch.zeros(2, 5))
+    untold.close()
+
+
 def test_refuses_a_missing_teacher_or_projector() -> None:
     with pytest.raises(ModelError, match="needs the teacher's outputs"):
         LOSSES.parse("embedding")(outputs(torch.zeros(1, 2), None, nn.Identity()))

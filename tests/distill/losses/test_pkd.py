@@ -16,7 +16,7 @@ from edgekd.errors import ModelError
 
 Bert = Callable[..., nn.Module]
 Tokens = tuple[Tensor, Tensor]
-LOSS = LOSSES.parse({"pkd": {"layers": {"a": "x", "b": "y"}}})
+LOSS = LOSSES.parse({"pkd": {"pairs": {"a": "x", "b": "y"}}})
 
 
 def modules(depth: int) -> list[str]:
@@ -74,7 +74,7 @@ def test_gradient_and_scale() -> None:
     ("rule", "blocks"), [("skip", [2, 4, 6, 8, 10]), ("last", [7, 8, 9, 10, 11]), ("uniform", [2, 4, 6, 8, 10])]
 )
 def test_the_papers_maps_from_12_to_6_layers(rule: str, blocks: list[int]) -> None:
-    loss = LOSSES.parse({"pkd": {"layers": rule}}).resolve(Layers(modules(6), modules(12)))
+    loss = LOSSES.parse({"pkd": {"pairs": rule}}).resolve(Layers(modules(6), modules(12)))
     assert loss.taps() == ([f"layer.{i}" for i in range(1, 6)], [f"layer.{i}" for i in blocks])
     assert loss.compares_layers()
 
@@ -103,7 +103,7 @@ def test_a_bert_teaches_a_narrower_one(bert: Bert, tokens: Tokens, precision: to
 
 def test_a_copy_of_the_teacher_has_no_loss(bert: Bert, tokens: Tokens) -> None:
     student, teacher = bert(3).eval(), bert(3).eval()
-    objective = Objective([LOSSES.parse({"pkd": {"layers": "last"}})], student, teacher, tokens, classes=3)
+    objective = Objective([LOSSES.parse({"pkd": {"pairs": "last"}})], student, teacher, tokens, classes=3)
     with torch.no_grad():
         total, _ = objective(student(*tokens), torch.tensor([0, 1, 2]), teacher(*tokens), mask=tokens[1])
     assert float(total) == pytest.approx(0, abs=1e-9)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgekd.distill.loss import LOSSES, Outputs
+from edgekd.distill.loss import LOSSES, Layers, Outputs
 from edgekd.errors import ModelError
 
 LOSS = LOSSES.parse({"similarity": {"pairs": {"a": "x", "b": "y"}}})
@@ -52,6 +52,13 @@ def test_compares_the_outputs_by_default() -> None:
     assert not loss.compares_layers() and LOSS.compares_layers() and LOSS.taps() == (["a", "b"], ["x", "y"])
     with pytest.raises(ModelError, match="needs the teacher's outputs"):
         loss(Outputs(torch.zeros(4, 3), labels))
+
+
+def test_takes_a_layer_map() -> None:
+    loss = LOSSES.parse({"similarity": {"pairs": "last"}})
+    assert loss.compares_layers()
+    names = ["layer1", "layer1.0", "layer2", "layer2.0"]
+    assert loss.resolve(Layers(names[:2], names)).taps() == (["layer1"], ["layer2"])
 
 
 def test_ignores_scale_and_the_order_of_features() -> None:

@@ -133,12 +133,12 @@ def test_a_factor_of_zero_taps_nothing() -> None:
     loss, fit = case.loss(hidden=0, embeddings=0)
     assert {name.split(".")[-1] for name in loss.taps()[0]} == {"query", "key", "value"}
     assert not list(fit.parameters())
-    assert loss.compares_layers() and loss.layers == {"layer.0": "layer.1", "layer.1": "layer.3"}
+    assert loss.compares_layers() and loss.pairs == {"layer.0": "layer.1", "layer.1": "layer.3"}
 
 
 def test_explicit_pairs() -> None:
     case = Case()
-    loss, _ = case.loss(layers={"layer.1": "layer.0"}, embeddings=0)
+    loss, _ = case.loss(pairs={"layer.1": "layer.0"}, embeddings=0)
     assert loss.taps()[1] == ["layer.0", *(f"layer.0.self.{part}" for part in ("query", "key", "value"))]
 
 
@@ -153,7 +153,7 @@ def test_gradient_and_identity() -> None:
 
     assert torch.autograd.gradcheck(run, tuple(named.values()))
     same = Case((8, 2), (8, 2))
-    loss, fit = same.loss(layers={"layer.0": "layer.0"})
+    loss, fit = same.loss(pairs={"layer.0": "layer.0"})
     same.taps["t"] = same.taps["s"]
     assert float(loss(same.outputs(fit, None))) == 0
 

@@ -1,4 +1,4 @@
-"""Feature vectors: what the losses that compare samples with each other read, `(B, D)` whatever a layer puts out."""
+"""Vectors: a layer's output as one vector per sample `(B, D)` or per token `(B, T, D)`, padding left out."""
 
 from __future__ import annotations
 
