@@ -10,6 +10,11 @@ import torch
 from torch import Tensor, nn
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
 class Logits(nn.Module):
     """A transformers classifier as edgekd calls it: ids and mask in, one tensor out."""
 
