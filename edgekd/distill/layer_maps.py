@@ -89,8 +89,9 @@ def _read(value: object) -> object:
             try:
                 return Rule.model_validate({**(fields or {}), "rule": name})
             except ValidationError as error:
-                reasons = [".".join(map(str, item["loc"])) + ": " + item["msg"] for item in error.errors()]
-                raise ValueError("; ".join(reason.removeprefix(": ") for reason in reasons)) from error
+                reasons = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+                plain = (reason.removeprefix(": ").removeprefix("Value error, ") for reason in reasons)
+                raise ValueError("; ".join(plain)) from error
     if isinstance(value, Rule):
         return value
     close = nearest(value, RULES) if isinstance(value, str) else ""

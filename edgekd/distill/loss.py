@@ -87,7 +87,7 @@ class Loss(Method):
 
     Attributes:
         needs_teacher: the loss reads the teacher's logits.
-        looks_inside: the loss always compares inner layers of the teacher; ask `compares_layers` of an instance.
+        looks_inside: the loss compares inner layers of the teacher, so that the teacher runs in every step.
         weight: factor of this term; weights are used as given and need not sum to 1.
     """
 
