@@ -28,12 +28,20 @@ class Shapes:
         teacher: the same of the teacher.
         classes: number of classes K.
         samples: number of samples N in the data set; `Outputs.samples` counts below it.
+        student_width: last dimension of the student's outputs: K, or D where they are embeddings.
+        teacher_width: the same of the teacher.
+        student_heads: heads of each of the student's attention layers, by module name (see `attention_layers.py`).
+        teacher_heads: the same of the teacher.
     """
 
     student: Mapping[str, Shape]
     teacher: Mapping[str, Shape]
     classes: int = 0
     samples: int = 0
+    student_width: int = 0
+    teacher_width: int = 0
+    student_heads: Mapping[str, int] = field(default_factory=dict[str, int])
+    teacher_heads: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,10 @@ class Loss(Method):
     def taps(self) -> tuple[list[str], list[str]]:
         """Names of the student's and of the teacher's layers whose outputs the loss compares."""
         return [], []
+
+    def compares_layers(self) -> bool:
+        """Whether the loss compares inner layers of the teacher, so that the teacher runs in every step."""
+        return self.looks_inside or bool(self.taps()[1])
 
     def build(self, shapes: Shapes) -> nn.Module | None:
         """A module that is trained with the student and dropped afterwards. Its buffers are part of every checkpoint.

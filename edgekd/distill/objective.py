@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from edgekd.distill.attention_layers import head_counts
 from edgekd.distill.loss import Layers, Loss, Outputs, Shape, Shapes
 from edgekd.distill.taps import Taps
 from edgekd.errors import ModelError, RecipeError
@@ -38,6 +39,7 @@ class Objective:
         example: an input batch, from which the tapped layers' shapes are found: `model(*example)` runs.
         classes: number of classes.
         samples: number of samples in the data set.
+        teacher_width: width of the teacher's outputs where there is no teacher network but a cache; 0 takes `classes`.
 
     Raises:
         ModelError: a tapped layer does not exist or has the wrong shape.
@@ -53,6 +55,7 @@ class Objective:
         *,
         classes: int,
         samples: int = 0,
+        teacher_width: int = 0,
     ) -> None:
         if not any(loss.weight for loss in losses):
             raise RecipeError("there is nothing to learn from", where="losses", accepted="a loss of weight above 0")
@@ -72,11 +75,19 @@ class Objective:
             self._teacher_taps = None
             if teacher is not None and teacher_layers:
                 self._teacher_taps = stack.enter_context(Taps(teacher, teacher_layers, "teacher"))
+            student_shapes, student_width = _shapes(student, self._student_taps, example)
+            teacher_shapes: dict[str, Shape] = {}
+            if teacher is not None:
+                teacher_shapes, teacher_width = _shapes(teacher, self._teacher_taps, example)
             shapes = Shapes(
-                _tapped_shapes(student, self._student_taps, example),
-                {} if teacher is None else _tapped_shapes(teacher, self._teacher_taps, example),
+                student_shapes,
+                teacher_shapes,
                 classes,
                 samples,
+                student_width,
+                teacher_width or classes,
+                head_counts(student),
+                {} if teacher is None else head_counts(teacher),
             )
             built = {name: loss.build(shapes) for name, loss in zip(self.names, losses, strict=True)}
             found = {name: module for name, module in built.items() if module is not None}
@@ -127,15 +138,14 @@ def _layer_names(model: nn.Module) -> list[str]:
     return [name for name, _ in named_modules(model) if name]
 
 
-def _tapped_shapes(model: nn.Module, taps: Taps | None, example: Sequence[Tensor]) -> dict[str, Shape]:
-    """Shapes of the tapped outputs for `example`."""
-    if taps is None or not taps.layers:
-        return {}
-    with evaluating(model), torch.inference_mode():
-        model(*example)
-    if silent := [name for name in taps.layers if name not in taps.values]:
+def _shapes(model: nn.Module, taps: Taps | None, example: Sequence[Tensor]) -> tuple[dict[str, Shape], int]:
+    """Shapes of the tapped outputs for `example`, and the width of the network's own."""
+    with evaluating(model), torch.no_grad():
+        width = int(model(*example).shape[-1])
+    values = {} if taps is None else taps.values
+    if silent := [name for name in ([] if taps is None else taps.layers) if name not in values]:
         raise ModelError("a tapped layer is not used in the forward pass", received=", ".join(silent))
-    return {name: tuple(value.shape) for name, value in taps.values.items()}
+    return {name: tuple(value.shape) for name, value in values.items()}, width
 
 
 def _float32(taps: Mapping[str, Tensor]) -> dict[str, Tensor]:

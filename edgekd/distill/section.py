@@ -64,7 +64,7 @@ class DistillSection(BaseModel):
             if not any(loss.needs_teacher for loss in self.losses):
                 raise ValueError("teacher_outputs: no loss looks at the teacher; leave it out")
             if self.needs_teacher_online():
-                taps = ", ".join(loss.method_name for loss in self.losses if loss.looks_inside)
+                taps = ", ".join(loss.method_name for loss in self.losses if loss.compares_layers())
                 raise ValueError(
                     f"teacher_outputs: {taps} compare inner layers, of which no outputs are cached; give 'recomputed'"
                 )
@@ -74,7 +74,7 @@ class DistillSection(BaseModel):
 
     def needs_teacher_online(self) -> bool:
         """Whether a loss looks at the teacher's inner layers, so that the teacher runs in every step."""
-        return any(loss.looks_inside for loss in self.losses)
+        return any(loss.compares_layers() for loss in self.losses)
 
     def cached_crops(self) -> int | None:
         """Variants per sample to cache the teacher's logits of; None when nothing is cached."""

@@ -23,7 +23,7 @@ class Taps:
             taps.values["layer2"]       # of the latest forward pass
 
     Attributes:
-        values: output of each layer, by name.
+        values: output of each layer, by name; of a tuple or a `ModelOutput` of transformers, its first tensor.
         layers: the tapped names, each once.
 
     Args:
@@ -32,7 +32,7 @@ class Taps:
         role: `"student"` or `"teacher"`, for messages.
 
     Raises:
-        ModelError: a layer does not exist (the message lists those that do), or does not put out one tensor.
+        ModelError: a layer does not exist (the message lists those that do), or does not put out a tensor first.
     """
 
     def __init__(self, model: nn.Module, layers: Iterable[str], role: str) -> None:
@@ -68,11 +68,18 @@ class Taps:
 
     def _hook(self, name: str) -> Any:
         def catch(module: nn.Module, inputs: object, output: object) -> None:
-            if not isinstance(output, Tensor):
+            found = output if isinstance(output, Tensor) else _first(output)
+            if not isinstance(found, Tensor):
                 raise ModelError(
-                    f"the {self._role}'s layer '{name}' cannot be tapped: it does not put out one tensor",
+                    f"the {self._role}'s layer '{name}' cannot be tapped: it does not put out a tensor",
                     received=type(output).__name__,
                 )
-            self.values[name] = output
+            self.values[name] = found
 
         return catch
+
+
+def _first(output: object) -> object:
+    """Attention layers put out `(context, weights)`, encoders of transformers a `ModelOutput`."""
+    items: object = cast(Any, output).to_tuple() if hasattr(output, "to_tuple") else output
+    return cast("tuple[object, ...]", items)[0] if isinstance(items, tuple) and items else None

@@ -28,6 +28,9 @@ def section(**fields: Any) -> DistillSection:
         ({"teacher_outputs": "recomputed"}, None),
         ({"losses": ["ce"]}, None),
         ({"losses": ["ce", HINT]}, None),
+        ({"losses": ["ce", "rkd"]}, 1),
+        ({"losses": ["ce", {"rkd": {"student": "layer3"}}]}, 1),
+        ({"losses": ["ce", {"rkd": {"student": "layer3", "teacher": "layer3"}}]}, None),
     ],
 )
 def test_what_is_cached(fields: dict[str, Any], crops: int | None) -> None:

@@ -32,7 +32,29 @@ def test_a_wrong_name_lists_the_layers() -> None:
         Taps(network(), ["1.2"], "teacher")
 
 
-def test_a_layer_with_several_outputs_is_refused() -> None:
-    model = nn.Sequential(nn.LSTM(4, 3))
-    with Taps(model, ["0"], "student"), pytest.raises(ModelError, match="does not put out one tensor"):
+def test_the_first_tensor_of_a_tuple_is_caught() -> None:
+    model, x = nn.Sequential(nn.LSTM(4, 3)), torch.randn(5, 4)
+    with Taps(model, ["0"], "student") as taps:
+        sequence, _ = model(x)
+        assert taps.values["0"] is sequence
+
+
+def test_the_first_tensor_of_a_transformers_output_is_caught() -> None:
+    from transformers import BertConfig, BertModel
+
+    model = BertModel(BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)).eval()
+    with Taps(model, ["encoder", "encoder.layer.0.attention.self"], "student") as taps:
+        found = model(torch.arange(6).view(2, 3))
+        assert taps.values["encoder"] is found.last_hidden_state
+        assert taps.values["encoder.layer.0.attention.self"].shape == (2, 3, 8)
+
+
+@pytest.mark.parametrize("output", [{"x": torch.zeros(2)}, (None, torch.zeros(2)), ()])
+def test_a_layer_without_a_first_tensor_is_refused(output: object) -> None:
+    class Odd(nn.Module):
+        def forward(self, x: torch.Tensor) -> object:
+            return output
+
+    model = nn.Sequential(Odd())
+    with Taps(model, ["0"], "student"), pytest.raises(ModelError, match="does not put out a tensor"):
         model(torch.randn(5, 4))

@@ -1,0 +1,64 @@
+"""Similarity-preserving distillation: samples alike for the teacher stay alike for the student: Tung, Mori 2019.
+
+With a layer's activations of a batch flattened to A (B, C H W):
+
+    G~ = A A^T,   G[i, :] = G~[i, :] / ||G~[i, :]||_2                                  (B, B)
+    loss = 1 / B^2 * sum over the pairs of layers of  ||G_t - G_s||_F^2
+
+Shapes of the two layers may differ. Tokens are flattened with zeros at the padding. The weight 3000 is the paper's.
+
+Tung, Mori 2019, Similarity-Preserving Knowledge Distillation, https://arxiv.org/abs/1907.09682, equations 1 to 4
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from pydantic import Field
+
+from edgekd.distill.layer_maps import LayerMap, explicit, pairs
+from edgekd.distill.loss import Layers, Loss, Outputs
+from edgekd.distill.vectors import feature_pair, unit, without_padding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Similarity(Loss):
+    """Similarity of every two samples of a batch: Tung, Mori 2019.
+
+    Attributes:
+        pairs: layers to compare, as pairs or a rule; null compares the networks' outputs.
+    """
+
+    weight: float = Field(default=3000.0, ge=0)
+    pairs: LayerMap | None = None
+
+    def resolve(self, layers: Layers) -> Self:
+        """The loss with its pairs spelled out."""
+        return self if self.pairs is None else self.model_copy(update={"pairs": dict(pairs(self.pairs, layers))})
+
+    def compares_layers(self) -> bool:
+        """Unless it compares the outputs."""
+        return self.pairs is not None
+
+    def taps(self) -> tuple[list[str], list[str]]:
+        """The layers of all pairs."""
+        found = explicit(self.pairs or {})
+        return list(found), list(found.values())
+
+    def __call__(self, outputs: Outputs) -> Tensor:
+        """The formula above."""
+        from torch.nn.functional import mse_loss
+
+        mask = outputs.mask
+        compared = zip(*self.taps(), strict=True)
+        found = [(outputs.student_taps[left], outputs.teacher_taps[right]) for left, right in compared]
+        found = found or [feature_pair(outputs, "similarity", None, None)]
+        terms = [mse_loss(_similarity(left, mask), _similarity(right, mask)) for left, right in found]
+        return sum(terms[1:], terms[0])
+
+
+def _similarity(features: Tensor, mask: Tensor | None) -> Tensor:
+    flat = (without_padding(features, mask) if features.ndim == 3 else features).flatten(1)  # (B, D)
+    return unit(flat @ flat.T)  # (B, B)
