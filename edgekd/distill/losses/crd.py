@@ -4,16 +4,16 @@ With u_i = s_i W_s / ||.|| and v_i = t_i W_t / ||.|| the embeddings (D wide) of 
 negatives per positive, a temperature tau and the normalisation z of noise-contrastive estimation:
 
     h(u, v) = e^(u.v / tau) / (e^(u.v / tau) + K z)
-    loss_s  = mean over i of  -log h(u_i, v_i)  -  K * mean over negatives k of  log(1 - h(u_i, bank_t[k]))
+    loss_s  = mean over i of  -log h(u_i, bank_t[i])  -  K * mean over negatives k of  log(1 - h(u_i, bank_t[k]))
     loss    = loss_s + loss_t, where loss_t has the two networks exchanged
 
-The banks hold an embedding per sample of the data set, renewed whenever the sample is seen:
-bank <- m * bank + (1 - m) * new, back to unit length. z is the mean of e^(u.v / tau) over the first batch's negatives,
-then kept. A negative is another sample, of another class where both have one.
+The banks hold a vector per sample of the data set: random ones at first (those of samples outside the training split
+stay so), then, renewed after each step, bank <- m * bank + (1 - m) * embedding, back to unit length. z is the mean of
+e^(u.v / tau) over the first batch's negatives, then kept. A negative is another sample, not known to be of the same
+class.
 
-What differs from the authors' code (github.com/HobbitLong/RepDistiller): the K negatives are drawn once per batch and
-not per sample, a draw of the same expectation that needs 4 K D bytes and not 4 B K D (1 GB at B = 128); a sample enters
-the bank when it is first seen, and positives are those of the batch, where there both begin as random vectors.
+As in the authors' code (github.com/HobbitLong/RepDistiller), but that the K negatives are drawn once per batch and not
+per sample: the same expectation for 4 K D bytes and not 4 B K D (1 GB at B = 128).
 
 Memory: N (8 D + 8) bytes for N samples, also in every checkpoint: 1032 bytes per sample at D = 128, 52 MB for 50000.
 A step adds 8 K D + 16 B K bytes or so: 50 MB at K = 16384 and B = 128.
@@ -23,7 +23,7 @@ Tian, Krishnan, Isola 2020, Contrastive Representation Distillation, https://arx
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -48,7 +48,7 @@ class Crd(Loss):
             logits.
         teacher: the teacher's layer.
         width: of the embeddings.
-        negatives: K; all samples seen so far serve where they are fewer.
+        negatives: K; all samples serve where they are fewer.
         temperature: tau.
         momentum: share of the old value when the bank is renewed.
     """
@@ -80,7 +80,8 @@ class Crd(Loss):
         widths = feature_widths(shapes, "crd", self.student, self.teacher)
         for name, width in zip(("student", "teacher"), widths, strict=True):
             setattr(memory, name, nn.Linear(width, self.width))
-            memory.register_buffer(f"{name}_bank", torch.zeros(shapes.samples, self.width))
+            reach = (3 / self.width) ** 0.5  # of unit length on average
+            memory.register_buffer(f"{name}_bank", torch.empty(shapes.samples, self.width).uniform_(-reach, reach))
             memory.register_buffer(f"{name}_log_z", torch.tensor(float("nan")))
         memory.register_buffer("labels", torch.full((shapes.samples,), UNSEEN))
         return memory
@@ -96,31 +97,26 @@ class Crd(Loss):
                 accepted="a classification of samples, not of tokens",
             )
         u, v = unit(memory.student(student)), unit(memory.teacher(teacher))  # (B, D)
-        self._renew(memory, samples, labels, u.detach(), v.detach())
-        rows = self._rows(memory)  # (K,)
+        rows = self._rows(memory.labels)  # (K,)
         same_class = (memory.labels[rows] == labels[:, None]) & (labels[:, None] != IGNORED)
         negative = (rows != samples[:, None]) & ~same_class  # (B, K)
-        positive = (u * v).sum(1) / self.temperature  # (B,)
-        total = positive.sum() * 0
+        total = u.sum() * 0
         for anchor, name, other in ((u, "student", "teacher"), (v, "teacher", "student")):
-            scores = anchor @ memory.get_buffer(f"{other}_bank")[rows].T / self.temperature  # (B, K)
+            bank = memory.get_buffer(f"{other}_bank")
+            positive = (anchor * bank[samples]).sum(1) / self.temperature  # (B,)
+            scores = anchor @ bank[rows].T / self.temperature  # (B, K)
             total = total + self._contrast(positive, scores, negative, memory.get_buffer(f"{name}_log_z"))
+        for bank, new in ((memory.student_bank, u), (memory.teacher_bank, v)):
+            bank[samples] = unit(self.momentum * bank[samples] + (1 - self.momentum) * new.detach())
+        memory.labels[samples] = labels
         return total
 
-    def _renew(self, memory: Any, samples: Tensor, labels: Tensor, u: Tensor, v: Tensor) -> None:
-        seen = (memory.labels[samples] != UNSEEN)[:, None]  # (B, 1)
-        for bank, new in ((memory.student_bank, u), (memory.teacher_bank, v)):
-            mixed = unit(self.momentum * bank[samples] + (1 - self.momentum) * new)
-            bank[samples] = mixed.where(seen, new).to(bank.dtype)
-        memory.labels[samples] = labels
-
-    def _rows(self, memory: Any) -> Tensor:
+    def _rows(self, labels: Tensor) -> Tensor:
         import torch
 
-        seen = (memory.labels != UNSEEN).nonzero()[:, 0]
-        if len(seen) <= self.negatives:
-            return seen
-        return seen[torch.randint(len(seen), (self.negatives,), device=seen.device)]
+        if len(labels) <= self.negatives:
+            return torch.arange(len(labels), device=labels.device)
+        return torch.randint(len(labels), (self.negatives,), device=labels.device)
 
     def _contrast(self, positive: Tensor, scores: Tensor, negative: Tensor, log_z: Tensor) -> Tensor:
         from math import log
