@@ -16,20 +16,19 @@ https://arxiv.org/abs/1906.10771
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from edgekd.models.axes import Atom, Dims
 from edgekd.models.modules import evaluating
 from edgekd.models.widths import Axis, Widths
 
 Importance = Literal["magnitude", "taylor"]
-Batch = tuple[Sequence[Tensor], Tensor]
-"""The inputs of a network, and the labels `(B,)`."""
+Batch = Callable[[nn.Module], Tensor]
+"""A batch of training samples: the loss of a network on it."""
 
 
 def importances(
@@ -44,8 +43,8 @@ def importances(
     total = {atom: torch.zeros(atom.size, dtype=torch.float64) for atom in chosen}
     count = 0
     with evaluating(model), torch.enable_grad():
-        for inputs, labels in batches:
-            gradients = torch.autograd.grad(cross_entropy(model(*inputs), labels), list(weights.values()))
+        for loss in batches:
+            gradients = torch.autograd.grad(loss(model), list(weights.values()))
             products = {n: w.detach() * g for (n, w), g in zip(weights.items(), gradients, strict=True)}
             for atom in chosen:
                 axes = found.read.get(atom) or found.made[atom]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from edgekd.data.arrays import ImageData
 from edgekd.distill.batches import Batches, epoch_order
@@ -35,8 +36,10 @@ def start(
     Raises:
         ModelError: the teacher's weights do not fit the student, or there is nothing to prune.
     """
-    batches = _batches(data, teacher, seed)
-    example = [tensor[:2] for tensor in next(_batches(data, teacher, seed))[0]]
+    source, rows = Batches(data, device_of(teacher)), epoch_order(data.indices("train"), seed, 0)[:SAMPLES]
+    parts = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
+    batches = (_batch([source.images(part)], source.labels(part)) for part in parts)
+    example = [source.images(rows[:2])]
     if section.prune is not None:
         return teacher, prune(teacher.requires_grad_(True), section.prune, example, batches)
     if section.init is None:
@@ -56,8 +59,5 @@ def described(facts: dict[str, Any]) -> str:
     return "pruned from " + ", ".join(rows)
 
 
-def _batches(data: ImageData, model: nn.Module, seed: int) -> Iterator[Batch]:
-    source, rows = Batches(data, device_of(model)), epoch_order(data.indices("train"), seed, 0)[:SAMPLES]
-    for first in range(0, len(rows), BATCH):
-        part = rows[first : first + BATCH]
-        yield [source.images(part)], source.labels(part)
+def _batch(inputs: Sequence[Tensor], labels: Tensor) -> Batch:
+    return lambda model: cross_entropy(model(*inputs), labels)

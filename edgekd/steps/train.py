@@ -12,6 +12,7 @@ from edgekd.errors import RecipeError
 from edgekd.models import ModelSection, load, model_key
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
+from edgekd.steps.start import start_key
 from edgekd.store import Entry, source_digest
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def train_student(
     """
     recipe = context.recipe
     section = recipe.distill
-    inputs = {**_inputs(context, data, recipe.student), "start": _start_key(context, teacher)}
+    inputs = {**_inputs(context, data, recipe.student), "start": start_key(recipe.student, recipe.teacher, teacher)}
     if section is not None:
         inputs["train"] = section.train.key()
         inputs["losses"] = "ce" if alone else [loss.model_dump(mode="json") for loss in section.losses]
@@ -150,22 +151,6 @@ def train_student(
         return {"training": history or None, "start": started}
 
     return context.store.get("student", inputs, build)
-
-
-def _start_key(context: Context, teacher: Entry | None) -> dict[str, Any] | None:
-    """What decides the student before its training, when that is made of the teacher."""
-    student = context.recipe.student
-    if not student.starts_from_teacher:
-        return None
-    if teacher is None:
-        raise RecipeError("the student starts from the teacher, and there is none", where="student")
-    source = _teacher_section(context).model
-    return {
-        "how": student.model_dump(mode="json", include={"init", "prune"}),
-        "teacher": source.model_dump(mode="json"),
-        "identity": source.identity(),
-        "weights": teacher.digest,
-    }
 
 
 def _start(context: Context, arrays: ImageData, teacher: Entry | None) -> tuple[nn.Module, dict[str, Any] | None]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from edgekd.models import MODELS
 
@@ -79,3 +81,7 @@ def tokens(count: int = 2, length: int = 7) -> list[Tensor]:
 def same(left: nn.Module, right: nn.Module) -> bool:
     own, other = left.state_dict(), right.state_dict()
     return own.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in own.items())
+
+
+def batch(inputs: list[Tensor], labels: Tensor) -> Callable[[nn.Module], Tensor]:
+    return lambda model: cross_entropy(model(*inputs), labels)

@@ -10,7 +10,7 @@ from edgekd.models.axes import Atom
 from edgekd.models.importance import importances, most_important
 from edgekd.models.widths import Widths, widths
 
-from .networks import text, tokens
+from .networks import batch, text, tokens
 
 
 def network() -> nn.Sequential:
@@ -40,7 +40,7 @@ def test_magnitude_is_the_l1_norm_of_what_makes_a_unit() -> None:
 def test_taylor_is_the_squared_derivative_by_a_gate() -> None:
     model = network()
     found, atom = hidden(model)
-    scores = importances(model, found, [atom], "taylor", batches())[atom]
+    scores = importances(model, found, [atom], "taylor", [batch(*pair) for pair in batches()])[atom]
     expected = torch.zeros(6, dtype=torch.float64)
     for (x,), labels in batches():
         gate = torch.ones(6, dtype=torch.float64, requires_grad=True)
@@ -56,7 +56,7 @@ def test_taylor_of_a_unit_that_is_not_read_is_zero() -> None:
         model[2].weight[:, 3] = 0
         model[0].weight[3] *= 100
     found, atom = hidden(model)
-    taylor = importances(model, found, [atom], "taylor", batches())[atom]
+    taylor = importances(model, found, [atom], "taylor", [batch(*pair) for pair in batches()])[atom]
     magnitude = importances(model, found, [atom], "magnitude", [])[atom]
     assert taylor[3] == 0 and (taylor > 0).sum() == 5 and magnitude.argmax() == 3
     assert most_important(taylor, 5).tolist() == [0, 1, 2, 4, 5]
@@ -69,7 +69,7 @@ def test_heads_by_gates_on_their_outputs() -> None:
     projection = "net.bert.encoder.layer.0.attention.output.dense"
     head = found.tensors[f"{projection}.weight"][1][0]
     assert (head.size, found.tensors[f"{projection}.weight"][1][1].size) == (4, 4)
-    scores = importances(model, found, [head], "taylor", [(inputs, labels)])[head]
+    scores = importances(model, found, [head], "taylor", [batch(inputs, labels)])[head]
     gate = torch.ones(4, requires_grad=True)
     hook = model.get_submodule(projection).register_forward_pre_hook(lambda _, x: (x[0] * gate.repeat_interleave(4),))
     (gradient,) = torch.autograd.grad(cross_entropy(model(*inputs), labels), gate)
@@ -85,6 +85,6 @@ def test_the_model_is_left_as_it_was() -> None:
     model = network().train()
     found, atom = hidden(model)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    importances(model, found, [atom], "taylor", batches())
+    importances(model, found, [atom], "taylor", [batch(*pair) for pair in batches()])
     assert model.training and all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

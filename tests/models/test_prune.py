@@ -28,7 +28,7 @@ from edgekd.models.prune import KINDS, Prune, inner_widths, prune
 from edgekd.models.widths import Widths, widths
 from edgekd.progress import Progress
 
-from .networks import cifar, images, same, text, tokens, torchvision, vit
+from .networks import batch, cifar, images, same, text, tokens, torchvision, vit
 
 # Kind to the number of widths that the architecture has of it.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], list[Tensor]], dict[str, int]]] = {
@@ -132,7 +132,7 @@ def test_keeping_everything_changes_nothing() -> None:
     model, before = text(), text()
     shrink_to(model, before.state_dict())
     assert same(model, before)
-    prune(model, Prune(heads=0.05, ffn=0.01), tokens(), [(tokens(), torch.tensor([0, 1]))])
+    prune(model, Prune(heads=0.05, ffn=0.01), tokens(), [batch(tokens(), torch.tensor([0, 1]))])
     assert same(model, before)
 
 

@@ -16,7 +16,8 @@ from edgekd.recipe import load_recipe
 from edgekd.steps.context import Context
 from edgekd.steps.data import prepare_data
 from edgekd.steps.document import _name
-from edgekd.steps.train import _start_key, open_model
+from edgekd.steps.start import start_key
+from edgekd.steps.train import open_model
 from edgekd.store import Entry, Store, key_of
 
 from ..conftest import RECIPE
@@ -92,7 +93,7 @@ def test_pruned_then_distilled(tmp_path: Path) -> None:
         assert model.evaluation.info["macs"] < 0.6 * teacher.evaluation.info["macs"]
         assert model.evaluation.info["accuracy"] > 0.5
         inputs = json.loads((model.entry.folder / "entry.json").read_text())["inputs"]
-        assert inputs["start"] == _start_key(context, teacher.entry)
+        assert inputs["start"] == start_key(context.recipe.student, context.recipe.teacher, teacher.entry)
     opened = open_model(student.section, student.entry, data.open(), 0)
     assert cast(Any, opened).layer3[0].conv1.out_channels == 32
     assert student.entry.digest != alone.entry.digest
@@ -105,13 +106,12 @@ def test_what_a_student_is_made_of_is_in_its_key(tmp_path: Path) -> None:
     starts += [f"{{prune: {{channels: {fields}}}}}" for fields in ("0.5", "0.25", "0.5, importance: magnitude")]
     keys: list[str] = []
     for student in starts:
-        loaded = load_recipe(written(tmp_path, STUDENT, f"student: {student}"))
-        context = Context(loaded.recipe, loaded.raw, Store(tmp_path, print), Progress(quiet=True))
-        for teacher in ("one", "two"):
-            keys.append(key_of({"start": _start_key(context, Entry(tmp_path, {}, teacher, {}))}))
+        recipe = load_recipe(written(tmp_path, STUDENT, f"student: {student}")).recipe
+        for weights in ("one", "two"):
+            found = start_key(recipe.student, recipe.teacher, Entry(tmp_path, {}, weights, {}))
+            keys.append(key_of({"start": found}))
         with pytest.raises(RecipeError, match="starts from the teacher, and there is none"):
-            _start_key(context, None)
+            start_key(recipe.student, recipe.teacher, None)
     assert len(set(keys)) == len(keys) == 12
-    loaded = load_recipe(written(tmp_path, STUDENT, f"student: {{{resnet}}}"))
-    plain = Context(loaded.recipe, loaded.raw, Store(tmp_path, print), Progress(quiet=True))
-    assert _start_key(plain, Entry(tmp_path, {}, "one", {})) is None
+    plain = load_recipe(written(tmp_path, STUDENT, f"student: {{{resnet}}}")).recipe
+    assert start_key(plain.student, plain.teacher, Entry(tmp_path, {}, "one", {})) is None

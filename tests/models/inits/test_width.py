@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from edgekd.models.init import INITS, initialise
 
-from ..networks import images, text, tokens, vit
+from ..networks import batch, images, text, tokens, vit
 
 MAGNITUDE = {"width": {"importance": "magnitude"}}
 
@@ -81,7 +81,7 @@ def test_it_runs_on_a_convolutional_family(importance: str) -> None:
     build = lambda width: timm.create_model("resnet10t", num_classes=5, channels=width)  # noqa: E731
     teacher, student = build((16, 32, 32, 64)), build((8, 16, 16, 32))
     init = INITS.parse({"width": {"importance": importance}})
-    facts = initialise(student, teacher, init, images(), [(images(), torch.tensor([0, 1]))])
+    facts = initialise(student, teacher, init, images(), [batch(images(), torch.tensor([0, 1]))])
     assert not [name for name in facts["fresh"] if "layer" in name], facts["fresh"]
     assert torch.isfinite(student(*images())).all()
 
