@@ -67,7 +67,7 @@ class Recipe(BaseModel):
                 cast(dict[str, Any], section) if isinstance(section := recipe.get(role), dict) else {}
                 for role in ("student", "teacher")
             )
-            if "prune" in student and "model" in teacher:
+            if student.get("prune") is not None and "model" in teacher:
                 return {**recipe, "student": {"model": teacher["model"], **student}}
         return cast(Any, raw)
 

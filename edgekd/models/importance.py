@@ -61,10 +61,8 @@ def most_important(scores: Tensor, keep: int) -> Tensor:
 def _per_unit(atom: Atom, axes: Iterable[Axis], values: Mapping[str, Tensor], found: Widths) -> Tensor:
     total = torch.zeros(atom.size, dtype=torch.float64)
     for axis in axes:
-        dims = found.tensors[axis.tensor]
-        before = [a.size for dim in dims[: axis.dim] for a in dim] + [a.size for a in dims[axis.dim][: axis.position]]
-        value = unfolded(values[axis.tensor], dims)
-        total += value.double().sum([index for index in range(value.ndim) if index != len(before)])
+        value = unfolded(values[axis.tensor], found.tensors[axis.tensor])
+        total += value.double().sum([index for index in range(value.ndim) if index != axis.place])
     return total
 
 

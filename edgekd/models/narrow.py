@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.models.axes import Atom
+from edgekd.models.importance import unfolded
 from edgekd.models.modules import named_modules
 from edgekd.models.widths import Widths
 
@@ -33,6 +34,18 @@ def narrowed(tensors: Mapping[str, Tensor], found: Widths, kept: Mapping[Atom, T
                 units = kept.get(atom, torch.arange(atom.size))
                 rows = (rows[:, None] * atom.size + units).flatten()
             result[name] = result[name].index_select(dim, rows)
+    return result
+
+
+def masked(tensors: Mapping[str, Tensor], found: Widths, kept: Mapping[Atom, Tensor]) -> dict[str, Tensor]:
+    """The tensors at full size, with zeros where a weight reads a unit that is not kept: what `narrowed` must equal."""
+    result = dict(tensors)
+    for atom, units in kept.items():
+        for axis in found.read[atom]:
+            value = unfolded(result[axis.tensor], found.tensors[axis.tensor])
+            mask = torch.zeros(atom.size, dtype=value.dtype).index_fill(0, units, 1)
+            shape = [atom.size if place == axis.place else 1 for place in range(value.ndim)]
+            result[axis.tensor] = (value * mask.view(shape)).reshape(tensors[axis.tensor].shape)
     return result
 
 

@@ -16,7 +16,7 @@ from edgekd.models.init import initialise
 from edgekd.models.modules import device_of
 from edgekd.models.prune import prune
 
-# Importance is a ranking: 8 batches of 32 training samples settle it.
+# What importance is measured on: 8 batches, as the square is averaged over batches.
 SAMPLES = 256
 BATCH = 32
 
@@ -41,7 +41,7 @@ def start(
     batches = (_batch([source.images(part)], source.labels(part)) for part in parts)
     example = [source.images(rows[:2])]
     if section.prune is not None:
-        return teacher, prune(teacher.requires_grad_(True), section.prune, example, batches)
+        return teacher, prune(teacher, section.prune, example, batches)
     if section.init is None:
         return student, {}
     return student, initialise(student, teacher, section.init, example, batches)

@@ -24,11 +24,10 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)
 
 @dataclass(frozen=True)
 class Axis:
-    """One place of an atom: the tensor's name, its dimension, and the atom's position in that dimension."""
+    """One place of an atom: the tensor's name, and the atom's position among all atoms of the tensor's dimensions."""
 
     tensor: str
-    dim: int
-    position: int
+    place: int
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,10 @@ def widths(model: nn.Module, example: Sequence[Tensor]) -> Widths:
     found = Widths(tensors, {}, {})
     for name, (out, into) in walk.layers.items():
         for places, dim in ((found.made, out), (found.read, into)):
-            for position, atom in enumerate(tensors[name][dim] if dim is not None else []):
-                places.setdefault(atom, []).append(Axis(name, dim or 0, position))
+            if dim is not None:
+                before = sum(map(len, tensors[name][:dim]))
+                for place, atom in enumerate(tensors[name][dim], start=before):
+                    places.setdefault(atom, []).append(Axis(name, place))
     return found
 
 

@@ -33,7 +33,6 @@ from .networks import batch, cifar, images, same, text, tokens, torchvision, vit
 # Kind to the number of widths that the architecture has of it.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], list[Tensor]], dict[str, int]]] = {
     "cifar_resnet": (cifar, images, {"channels": 6}),
-    "resnet18": (lambda: torchvision("resnet18"), images, {"channels": 8}),
     "mobilenet_v2": (lambda: torchvision("mobilenet_v2"), images, {"channels": 20}),
     "squeezing": (lambda: torchvision("mobilenet_v3_small"), images, {"channels": 22, "ffn": 1}),
     "vgg": (lambda: torchvision("vgg11_bn").features, images, {"channels": 7}),
@@ -60,10 +59,8 @@ def masked(model: nn.Module, found: Widths, kept: dict[Atom, Tensor]) -> nn.Modu
         gone = torch.ones(atom.size, dtype=torch.bool)
         gone[units] = False
         for axis in found.read[atom]:
-            dims = found.tensors[axis.tensor]
-            place = sum(len(factors) for factors in dims[: axis.dim]) + axis.position
-            value = unfolded(tensors[axis.tensor], dims).clone()
-            value.index_fill_(place, gone.nonzero().flatten(), 0.0)
+            value = unfolded(tensors[axis.tensor], found.tensors[axis.tensor]).clone()
+            value.index_fill_(axis.place, gone.nonzero().flatten(), 0.0)
             tensors[axis.tensor].copy_(value.reshape(tensors[axis.tensor].shape))
     return result
 
@@ -161,6 +158,28 @@ def test_nothing_to_prune(build: Callable[[], nn.Module], section: dict[str, flo
     with pytest.raises(ModelError, match=expected):
         prune(model, Prune.model_validate(section), images(16 if build is vit else 32), [])
     assert same(model, build()), "a refusal changes nothing"
+
+
+class Stubborn(nn.Module):
+    """An attention that counts its heads under a name that nobody knows."""
+
+    def __init__(self, infer: bool) -> None:
+        super().__init__()
+        self.qkv, self.out, self.parts = nn.Linear(8, 24), nn.Linear(8, 3), 4
+        self.size = -1 if infer else 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).reshape(2, 5, 3, self.parts, self.size).permute(2, 0, 3, 1, 4).unbind(0)
+        y = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return self.out(y)[:, 0]
+
+
+@pytest.mark.parametrize(("infer", "expected"), [(False, "shape .* is invalid"), (True, "relative error")])
+def test_heads_counted_in_a_way_of_its_own(infer: bool, expected: str) -> None:
+    """Fails loudly, and also where the shapes would fit by accident and every head would lose dimensions instead."""
+    torch.manual_seed(0)
+    with pytest.raises(ModelError, match=f"(?s)does not answer as .*{expected}"):
+        prune(Stubborn(infer), Prune(heads=0.5, importance="magnitude"), [torch.randn(2, 5, 8)], [])
 
 
 def test_what_cannot_be_captured_is_refused() -> None:
