@@ -35,11 +35,13 @@ def all_families() -> dict[str, Family[Any]]:
     from edgekd.distill.optimizer import OPTIMIZERS
     from edgekd.distill.schedule import SCHEDULES
     from edgekd.export import FORMATS
+    from edgekd.models.init import INITS
     from edgekd.models.source import MODELS
 
     return {
         "reader": READERS,
         "model": MODELS,
+        "init": INITS,
         "loss": LOSSES,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,

@@ -77,7 +77,7 @@ def train_models(context: Context, data: PreparedData) -> list[FloatModel]:
     student = train_student(context, data, teacher, outputs)
     models.append(FloatModel("student", recipe.student, student, evaluate(context, data, recipe.student, student)))
     if recipe.distill is not None and "student_alone" in recipe.distill.baselines:
-        alone = train_student(context, data, None, None, alone=True)
+        alone = train_student(context, data, teacher, None, alone=True)
         models.append(
             FloatModel("student_alone", recipe.student, alone, evaluate(context, data, recipe.student, alone))
         )

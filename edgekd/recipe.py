@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgekd.benchmark import BenchmarkSection
 from edgekd.compress import CompressSection
@@ -56,6 +56,20 @@ class Recipe(BaseModel):
     export: ExportSection = ExportSection()
     benchmark: BenchmarkSection = BenchmarkSection()
     gates: GatesSection = GatesSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pruned_teacher(cls, raw: Any) -> Any:
+        """A pruned student is a copy of the teacher: its model need not be repeated."""
+        if isinstance(raw, dict):
+            recipe = cast(dict[str, Any], raw)
+            student, teacher = (
+                cast(dict[str, Any], section) if isinstance(section := recipe.get(role), dict) else {}
+                for role in ("student", "teacher")
+            )
+            if student.get("prune") is not None and "model" in teacher:
+                return {**recipe, "student": {"model": teacher["model"], **student}}
+        return cast(Any, raw)
 
     def warnings(self) -> list[str]:
         """What is valid and rarely meant."""

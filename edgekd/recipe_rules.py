@@ -77,7 +77,7 @@ def _target_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
 def _section_problems(recipe: Recipe) -> Iterator[Problem]:
     distill = recipe.distill
     if distill is None:
-        if recipe.student.weights is None:
+        if recipe.student.weights is None and not recipe.student.starts_from_teacher:
             yield Problem(("student", "weights"), "without a distill section the student needs trained weights")
     else:
         for index, loss in enumerate(distill.losses):
@@ -87,6 +87,7 @@ def _section_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(("distill", "baselines"), "baselines compare with a teacher; there is no teacher section")
         if "quantized_teacher" in distill.baselines and recipe.compress is None:
             yield Problem(("distill", "baselines"), "'quantized_teacher' needs a compress section")
+    yield from _start_problems(recipe)
     if recipe.student.train is not None:
         yield Problem(("student", "train"), "the student's training is described in distill.train")
     if recipe.teacher is not None and recipe.teacher.weights is None and recipe.teacher.train is None:
@@ -96,6 +97,32 @@ def _section_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(("export", "precisions"), "int8 needs a compress section, e.g. compress: {method: int8_static}")
     if len(set(recipe.targets)) < len(recipe.targets):
         yield Problem(("targets",), "a target is named twice")
+
+
+def _start_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Where the student's first weights come from: one place, and one that exists."""
+    student, teacher = recipe.student, recipe.teacher
+    for key in ("init", "prune"):
+        if teacher is not None and getattr(teacher, key) is not None:
+            yield Problem(("teacher", key), f"only a student can have '{key}'; the teacher is where it starts from")
+        if getattr(student, key) is None:
+            continue
+        where = ("student", key)
+        if teacher is None:
+            yield Problem(where, f"'{key}' starts from the teacher; there is no teacher section")
+        elif key == "init" and student.model.method_name != teacher.model.method_name:
+            families = f"{student.model.method_name} and {teacher.model.method_name}"
+            yield Problem(where, f"student and teacher are of different families, {families}: no tensor corresponds")
+        elif key == "prune" and student.model != teacher.model:
+            yield Problem(
+                where, "a pruned student is a copy of the teacher: leave student.model out, or use 'init: width'"
+            )
+        if student.weights is not None:
+            yield Problem(where, f"give either weights or '{key}': both decide the student's first weights")
+    if student.init is not None and student.prune is not None:
+        yield Problem(
+            ("student", "prune"), "give either init or prune: a pruned student starts as a copy of the teacher"
+        )
 
 
 def _file_problems(recipe: Recipe) -> Iterator[Problem]:

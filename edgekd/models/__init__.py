@@ -12,6 +12,8 @@ from edgekd.backends import need
 from edgekd.distill.settings import TrainSettings
 from edgekd.errors import ModelError
 from edgekd.family import OneOf
+from edgekd.models.init import INITS, Init
+from edgekd.models.prune import Prune
 from edgekd.models.source import MODELS, ModelSource
 from edgekd.recipe_path import RecipePath
 
@@ -29,12 +31,16 @@ class ModelSection(BaseModel):
         weights: a checkpoint (`.safetensors`, or `.pt` with tensors only), relative to the recipe; `pretrained` for
             the weights that the model's package publishes; null to start from scratch.
         train: how it is trained on the labels; null uses the weights as they are.
+        init: a student's first weights are the teacher's, chosen so; null: fresh ones, or `weights`.
+        prune: the student is a copy of the teacher without its least important inner units; its model is the teacher's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     model: Annotated[ModelSource, OneOf(MODELS)]
     weights: Literal["pretrained"] | RecipePath | None = None
     train: TrainSettings | None = None
+    init: Annotated[Init, OneOf(INITS)] | None = None
+    prune: Prune | None = None
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -42,6 +48,11 @@ class ModelSection(BaseModel):
         if value is not None and not isinstance(value, str | Path):
             raise ValueError("give the path of a checkpoint, 'pretrained', or null")
         return value
+
+    @property
+    def starts_from_teacher(self) -> bool:
+        """Whether the network before its training depends on the teacher's weights."""
+        return self.init is not None or self.prune is not None
 
     def weights_path(self) -> Path | None:
         """The checkpoint's path; None when the weights are published ones or fresh."""

@@ -99,7 +99,9 @@ def _model_row(model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
 
 def _name(section: ModelSection) -> str:
     ((method, fields),) = section.model.model_dump(mode="json").items()
-    return " ".join([method, *(str(value) for value in fields.values() if isinstance(value, str | int))])
+    name = " ".join([method, *(str(value) for value in fields.values() if isinstance(value, str | int))])
+    start = "pruned" if section.prune else f"init {section.init.method_name}" if section.init else None
+    return f"{name}, {start}" if start else name
 
 
 def _artifact_row(item: Made, teacher: FloatModel | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from edgekd.errors import RecipeError
 from edgekd.models import ModelSection, load, model_key
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
+from edgekd.steps.start import start_key
 from edgekd.store import Entry, source_digest
 
 if TYPE_CHECKING:
@@ -36,11 +37,15 @@ def _inputs(context: Context, data: PreparedData, section: ModelSection) -> dict
 def open_model(section: ModelSection, entry: Entry, data: ImageData, seed: int) -> nn.Module:
     """The network of a training step with the weights that the step stored, in eval mode."""
     from edgekd.models.checkpoint import load_into, read_tensors
+    from edgekd.models.narrow import shrink_to
 
     bare = section.model_copy(update={"weights": None, "train": None})
     model = load(bare, len(data.classes), data.preprocess.channels, seed)
     path = entry.folder / WEIGHTS
-    load_into(model, read_tensors(path), path)
+    tensors = read_tensors(path)
+    if section.prune is not None:
+        shrink_to(model, tensors)
+    load_into(model, tensors, path)
     return model.eval()
 
 
@@ -106,10 +111,13 @@ def cache_teacher(context: Context, data: PreparedData, teacher: Entry) -> Entry
 def train_student(
     context: Context, data: PreparedData, teacher: Entry | None, outputs: Entry | None, *, alone: bool = False
 ) -> Entry:
-    """The student: distilled as the recipe says, or (`alone`) trained equally long on hard labels only."""
+    """The student: distilled as the recipe says, or (`alone`) trained equally long on hard labels only.
+
+    Both start from the same weights, also where these are the teacher's: the difference is what its outputs brought.
+    """
     recipe = context.recipe
     section = recipe.distill
-    inputs = _inputs(context, data, recipe.student)
+    inputs = {**_inputs(context, data, recipe.student), "start": start_key(recipe.student, recipe.teacher, teacher)}
     if section is not None:
         inputs["train"] = section.train.key()
         inputs["losses"] = "ce" if alone else [loss.model_dump(mode="json") for loss in section.losses]
@@ -123,7 +131,7 @@ def train_student(
         from edgekd.models.checkpoint import save
 
         arrays = data.open()
-        model = load(recipe.student, len(arrays.classes), arrays.preprocess.channels, recipe.seed)
+        model, started = _start(context, arrays, teacher)
         history: Mapping[str, Any] = {}
         if section is not None:
             context.progress.note("student: training without the teacher" if alone else "student: distilling")
@@ -140,9 +148,23 @@ def train_student(
                 cache=cache,
             )
         save(model, folder / WEIGHTS)
-        return {"training": history or None}
+        return {"training": history or None, "start": started}
 
     return context.store.get("student", inputs, build)
+
+
+def _start(context: Context, arrays: ImageData, teacher: Entry | None) -> tuple[nn.Module, dict[str, Any] | None]:
+    """The student before its training, and what it took from the teacher."""
+    recipe = context.recipe
+    model = load(recipe.student, len(arrays.classes), arrays.preprocess.channels, recipe.seed)
+    if teacher is None or not recipe.student.starts_from_teacher:
+        return model, None
+    from edgekd.models.start import described, start
+
+    opened = open_model(_teacher_section(context), teacher, arrays, recipe.seed)
+    model, facts = start(recipe.student, model, opened, arrays, recipe.seed)
+    context.progress.note(f"student: {described(facts)}")
+    return model, facts
 
 
 def _teaching(

@@ -1,0 +1,1 @@
+"""Student initialisations, one per file."""
