@@ -149,7 +149,8 @@ def _unit(location: tuple[str | int, ...]) -> str:
 
 def _without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """Drops the names that pydantic adds to a location for the branches of a union, e.g. `float`."""
-    return tuple(part for part in location if part not in ("float", "int", "str", "bool") and "[" not in str(part))
+    branches = ("float", "int", "str", "bool", "Ramp")
+    return tuple(part for part in location if part not in branches and "[" not in str(part))
 
 
 def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.distill.loss import Layers, Loss, Outputs, Shape, Shapes
+from edgekd.distill.ramp import mean_of, value_at
 from edgekd.distill.taps import Taps
 from edgekd.errors import ModelError, RecipeError
 from edgekd.models.modules import evaluating, named_modules
@@ -54,7 +55,7 @@ class Objective:
         classes: int,
         samples: int = 0,
     ) -> None:
-        if not any(loss.weight for loss in losses):
+        if not any(mean_of(loss.weight) for loss in losses):
             raise RecipeError("there is nothing to learn from", where="losses", accepted="a loss of weight above 0")
         layers = Layers(_layer_names(student), [] if teacher is None else _layer_names(teacher))
         self._losses = losses = [loss.resolve(layers) for loss in losses]
@@ -114,7 +115,7 @@ class Objective:
         terms: list[Tensor] = []
         for name, loss in zip(self.names, self._losses, strict=True):
             term = loss(replace(outputs, projector=self._projector_of.get(name)))
-            total = total + loss.weight * term
+            total = total + value_at(loss.weight, progress) * term
             terms.append(term.detach())
         return total, torch.stack(terms)
 

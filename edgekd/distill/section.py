@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgekd.distill.loss import LOSSES, Loss
+from edgekd.distill.ramp import mean_of
 from edgekd.distill.settings import TrainSettings
 from edgekd.family import OneOf
 
@@ -58,7 +59,7 @@ class DistillSection(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> DistillSection:
-        if not any(loss.weight for loss in self.losses):
+        if not any(mean_of(loss.weight) for loss in self.losses):
             raise ValueError("the weights of all losses are 0: there is nothing to learn from")
         if isinstance(self.teacher_outputs, Crops):
             if not any(loss.needs_teacher for loss in self.losses):
@@ -93,8 +94,8 @@ class DistillSection(BaseModel):
     def warnings(self) -> list[str]:
         """Settings that are valid and rarely meant."""
         found: list[str] = []
-        total = sum(loss.weight for loss in self.losses)
-        if sum(loss.weight for loss in self.losses if loss.needs_teacher) < 0.05 * total:
+        total = sum(mean_of(loss.weight) for loss in self.losses)
+        if sum(mean_of(loss.weight) for loss in self.losses if loss.needs_teacher) < 0.05 * total:
             found.append("distill.losses: (almost) all weight is on the hard labels; the teacher has no say")
         if not self.baselines or "student_alone" not in self.baselines:
             found.append("distill.baselines: without 'student_alone' the report cannot tell what the teacher brought")
