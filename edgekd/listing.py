@@ -34,6 +34,7 @@ def all_families() -> dict[str, Family[Any]]:
     from edgekd.distill.loss import LOSSES
     from edgekd.distill.optimizer import OPTIMIZERS
     from edgekd.distill.schedule import SCHEDULES
+    from edgekd.distill.strategy import STRATEGIES
     from edgekd.export import FORMATS
     from edgekd.models.source import MODELS
 
@@ -41,6 +42,7 @@ def all_families() -> dict[str, Family[Any]]:
         "reader": READERS,
         "model": MODELS,
         "loss": LOSSES,
+        "strategy": STRATEGIES,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
         "compressor": METHODS,

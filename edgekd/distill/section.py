@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from edgekd.distill.loss import LOSSES, Loss
 from edgekd.distill.ramp import mean_of
 from edgekd.distill.settings import TrainSettings
+from edgekd.distill.strategy import STRATEGIES, Strategy
 from edgekd.family import OneOf
 
 DEFAULT_CROPS = 4
@@ -33,6 +34,9 @@ class DistillSection(BaseModel):
         train: the training.
         teacher_outputs: `cached` computes the teacher's logits once (of 4 augmented variants per sample when the
             training augments, or as many as `{crops: n}` says); `recomputed` runs the teacher in every step.
+        strategy: who teaches whom: `plain`, or a chain of trainings such as `born_again`.
+        ensemble: how several `teachers` are read as one: `weighted` by their weights, or by their `confidence` in each
+            sample's label (CA-MKD).
         baselines: what the student is compared with: `student_alone` is the same student, equally long trained on hard
             labels only; `quantized_teacher` is the teacher itself, quantized.
     """
@@ -41,6 +45,8 @@ class DistillSection(BaseModel):
     losses: list[Annotated[Loss, OneOf(LOSSES)]] = Field(min_length=1)
     train: TrainSettings = TrainSettings()
     teacher_outputs: Literal["cached", "recomputed"] | Crops = "cached"
+    strategy: Annotated[Strategy, OneOf(STRATEGIES)] = Field(default_factory=lambda: STRATEGIES.parse("plain"))
+    ensemble: Literal["weighted", "confidence"] = "weighted"
     baselines: list[Literal["student_alone", "quantized_teacher"]] = []
 
     @field_validator("teacher_outputs", mode="before")

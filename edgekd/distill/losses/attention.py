@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from edgekd.distill.loss import Loss, Outputs, Shapes
+from edgekd.distill.ramp import Weight
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Attention(Loss):
     """
 
     looks_inside: ClassVar[bool] = True
-    weight: float = Field(default=1000.0, ge=0)
+    weight: Weight = 1000.0
     pairs: dict[str, str] = Field(min_length=1)
 
     def taps(self) -> tuple[list[str], list[str]]:

@@ -13,8 +13,8 @@ After every step n of N, with J_n = -mean sum_k p_a,k * log q_k (the first step 
 
 so that a never falls behind the straight line from t_start to t_end, and runs ahead of it while J sinks. a, m and J_n-1
 are buffers of the module that `build` returns: a resumed training goes on with them. J is the loss with the entropy of
-p_a left in, as in the authors' code (github.com/SakanaAI/TAID): the divergence itself is 0 where a is, and tells nothing of
-relative progress there.
+p_a left in, as in the authors' code (github.com/SakanaAI/TAID): the divergence itself is 0 where a is, which
+makes its relative progress meaningless.
 
 Shing, Misaki, Bao, Yokoi, Akiba 2025, https://arxiv.org/abs/2501.16937, algorithm 1
 """
