@@ -95,6 +95,12 @@ class School:
         """The new data joined with exemplars of the old; forgetting is measured on the old from here on."""
         found = rehearse(self.context, self.data, reader, replay)
         self.old = (found.old, old)
+        score, classes = self._score(found.old, old)["accuracy"], len(self.data.entry.info["classes"])
+        if score is not None and score < 2 / classes:
+            self.warn(
+                f"the student scores {100 * score:.1f} % on the old task before it learns the new one, not far from "
+                "chance: it was trained on other data, or under another normalisation than data.normalize"
+            )
         return found
 
     def bound(self, role: str, members: Sequence[FloatModel]) -> None:
@@ -118,13 +124,16 @@ class School:
         if self.old is None:
             return []
         data, first = self.old
-        before = evaluate(self.context, data, first.section, first.entry).info
+        before = self._score(data, first)
         rows: list[dict[str, Any]] = []
         for model in (model for model in self.models if model.role in ("student", "student_alone")):
-            after = evaluate(self.context, data, model.section, model.entry).info
+            after = self._score(data, model)
             scores = {"samples": before["samples"], "before": before["accuracy"], "after": after["accuracy"]}
             rows.append({"role": model.role, **scores})
         return rows
+
+    def _score(self, data: PreparedData, model: FloatModel) -> dict[str, Any]:
+        return evaluate(self.context, data, model.section, model.entry).info
 
     def _listed(self, role: str, section: ModelSection, entry: Entry, *, temperatures: bool = False) -> FloatModel:
         evaluation = evaluate(self.context, self.data, section, entry, temperatures=temperatures)

@@ -53,7 +53,8 @@ def _plot(
     for network, history in trained:
         points = tuple((float(epoch.epoch), y) for epoch in history if (y := value(epoch)) is not None)
         if points:
-            lines.append(Curve(units.name(network.role), points, SERIES.get(network.role, 3)))
+            others = sum(line.series >= len(SERIES) for line in lines)
+            lines.append(Curve(units.name(network.role), points, SERIES.get(network.role, len(SERIES) + others)))
     if not lines:
         return Paragraph(f"{caption}: not measured: {UNRECORDED}.", "muted")
     ends = "; ".join(f"{line.name} {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines)
