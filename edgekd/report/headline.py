@@ -145,12 +145,12 @@ def _forgetting(document: Document) -> list[str]:
         if row.before is None or row.after is None:
             sentences.append(f"What {who} forgot is not known: the old task has no test split.")
             continue
-        low, high = difference(row.before, row.samples, row.after, row.samples)
-        lost, least, most = (units.points(value, row.samples) for value in (row.before - row.after, low, high))
+        low, high = difference(row.after, row.samples, row.before, row.samples)
+        change, least, most = (units.points(value, row.samples) for value in (row.after - row.before, low, high))
         after, before = (units.percent(value, row.samples) for value in (row.after, row.before))
         sentences.append(
-            f"On the old task {who} scores {after} after learning the new one, {before} before: it lost {lost} points "
-            f"(95 % interval {least} to {most})."
+            f"Forgetting: on the old task {who} scores {after} after learning the new one and {before} before, a "
+            f"change of {change} points (95 % interval {least} to {most})."
         )
     return sentences
 

@@ -1,4 +1,4 @@
-"""TAID: the target moves from the student's own answer to the teacher's, as fast as the student can follow.
+"""TAID, a target that moves adaptively from the student's answer to the teacher's: Shing et al. 2025.
 
 With student logits s, teacher logits t and an interpolation a that starts at t_start:
 

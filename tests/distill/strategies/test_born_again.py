@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,21 @@ import pytest
 from edgekd.progress import Progress
 from edgekd.steps.evaluate import test_logits as answers
 
-from .conftest import RECIPE, Run, distill, folders, fresh
+from .conftest import RECIPE, Run, distill, folders, fresh, report
 
 
 def chain(generations: int) -> dict[str, Any]:
     return distill(strategy={"born_again": {"generations": generations}})
+
+
+def test_the_report_lists_every_generation_with_its_steps(run: Run, tmp_path: Path) -> None:
+    numbers, page = report(run(distill=chain(3)), tmp_path)
+    rows = {row["role"]: row for row in numbers["models"]}
+    shipped = rows["student"]["name"]
+    assert set(rows) > {"teacher", "student", "generations"} and len(rows) == 5
+    assert all(row["steps"] == (None if role == "generations" else 4) for role, row in rows.items())
+    assert all(row["accuracy"]["samples"] == 60 for row in rows.values())
+    assert shipped in page and "mean of generation" in page and "generation 1 (cifar_resnet 8)" in page
 
 
 def test_chain(run: Run) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from edgekd.steps.evaluate import evaluate
 
-from .conftest import RECIPE, TRAIN, Run, distill, folders, fresh
+from .conftest import RECIPE, TRAIN, Run, distill, folders, fresh, report
 
 OLD = {"image_folder": {"path": "old.zip"}}
 LONG = {**TRAIN, "epochs": 8}
@@ -33,7 +33,7 @@ def continual(train: dict[str, Any] = TRAIN, **fields: Any) -> dict[str, Any]:
     return distill(train=train, strategy=strategy, baselines=["student_alone"])
 
 
-def test_forgetting_is_measured_before_and_after(run: Run, student: dict[str, Any]) -> None:
+def test_forgetting_is_measured_before_and_after(run: Run, student: dict[str, Any], tmp_path: Path) -> None:
     school = run(data=DATA, student=student, distill=continual(LONG))
     assert list(folders(school)) == ["teacher", "old_student", "student", "student_alone"]
     rows = school.forgetting()
@@ -44,6 +44,8 @@ def test_forgetting_is_measured_before_and_after(run: Run, student: dict[str, An
         assert row["samples"] == 60 and row["before"] == rows[0]["before"] > 0.4
         assert row["after"] == evaluate(school.context, data, model.section, model.entry).info["accuracy"]
     assert rows[0]["after"] > rows[1]["after"]  # replay keeps more than learning the new data alone
+    numbers, page = report(school, tmp_path)
+    assert numbers["forgetting"] == rows and "Forgetting: on the old task the student scores" in page
     assert old.entry.files["model.safetensors"] and not fresh(run(data=DATA, student=student, distill=continual(LONG)))
 
 
@@ -87,6 +89,7 @@ def test_the_exemplars_come_after_the_new_images_evenly_over_the_classes(run: Ru
         ({"teacher": None, "teachers": [RECIPE["teacher"]] * 2}, "one new teacher at most"),
         ({"distill": continual(old_data={"image_folder": {"path": "none.zip"}})}, "there is no file or folder"),
         ({"distill": continual(replay=1000)}, "too few training samples"),
+        ({"distill": continual(old_data={"image_folder": {"path": "few.zip"}})}, "different classes"),
     ],
 )
 def test_refusals(run: Run, student: dict[str, Any], changes: dict[str, Any], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from edgekd.steps.evaluate import test_logits as answers
 
-from .conftest import RECIPE, TRAIN, Run, distill, folders, fresh
+from .conftest import RECIPE, TRAIN, Run, distill, folders, fresh, report
 
 SMALL = {"model": {"cifar_resnet": {"depth": 8}}, "train": TRAIN}
 SEVERAL: dict[str, Any] = {"teacher": None, "teachers": [RECIPE["teacher"], SMALL]}
@@ -22,7 +23,7 @@ def test_trains_once_and_lists_each_network(run: Run) -> None:
     assert all(model.training and model.training["steps_per_epoch"] == 4 for model in first.models)
 
 
-def test_several_teachers_are_listed_with_their_ensemble(run: Run) -> None:
+def test_several_teachers_are_listed_with_their_ensemble(run: Run, tmp_path: Path) -> None:
     school = run(**SEVERAL)
     assert list(folders(school)) == ["teacher_1", "teacher_2", "student"]
     (bound,) = school.bounds
@@ -34,6 +35,10 @@ def test_several_teachers_are_listed_with_their_ensemble(run: Run) -> None:
     weighted = run(**{**SEVERAL, "teachers": [RECIPE["teacher"], {**SMALL, "weight": 3}]})
     np.testing.assert_allclose(answers(weighted.bounds[0].evaluation), first / 4 + 3 * second / 4, rtol=1e-5, atol=1e-6)
     assert fresh(weighted) == ["student"]
+    numbers, page = report(school, tmp_path)
+    rows = {row["role"]: row for row in numbers["models"]}
+    assert list(rows) == ["teacher_1", "teacher_2", "student", "ensemble"] and numbers["temperatures"] == []
+    assert rows["ensemble"]["agreement_with_teacher"] == 1 and "mean of teacher" in page
 
 
 @pytest.mark.parametrize(

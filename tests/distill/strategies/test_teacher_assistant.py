@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import RECIPE, Run, distill, folders, fresh
+from .conftest import RECIPE, Run, distill, folders, fresh, report
 
 
 def cascade(*depths: int) -> dict[str, Any]:
@@ -23,10 +24,13 @@ def test_cascade(run: Run) -> None:
     assert not fresh(shorter) and folders(shorter)["student"] == folders(school)["assistant_2"]
 
 
-def test_a_large_step_is_warned_about(run: Run) -> None:
+def test_a_large_step_is_warned_about(run: Run, tmp_path: Path) -> None:
     large = {**RECIPE["teacher"], "model": {"cifar_resnet": {"depth": 32}}}
-    (warning,) = run(teacher=large, distill=cascade(8)).warnings
+    school = run(teacher=large, distill=cascade(8))
+    (warning,) = school.warnings
     assert "assistant_1 has 6.2 times fewer parameters than teacher" in warning
+    numbers, page = report(school, tmp_path)
+    assert warning in numbers["warnings"] and "6.2 times fewer" in page
 
 
 def test_refusals(run: Run) -> None:
