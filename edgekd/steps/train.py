@@ -72,6 +72,12 @@ def _inputs(data: PreparedData, section: ModelSection, seed: int) -> dict[str, A
     }
 
 
+def _network_key(model: FloatModel) -> dict[str, Any]:
+    """What decides the answers of a trained network."""
+    source = model.section.model
+    return {"model": source.model_dump(mode="json"), "identity": source.identity(), "weights": model.entry.digest}
+
+
 def open_model(section: ModelSection, entry: Entry, data: ImageData, seed: int) -> nn.Module:
     """The network of a training step with the weights that the step stored, in eval mode."""
     from edgekd.models.checkpoint import load_into, read_tensors
@@ -110,9 +116,7 @@ def cache_teacher(context: Context, data: PreparedData, teacher: FloatModel, see
     if section is None or section.cached_crops() is None:
         return None
     inputs = {
-        "teacher": teacher.entry.digest,
-        "model": teacher.section.model.model_dump(mode="json"),
-        "identity": teacher.section.model.identity(),
+        "teacher": _network_key(teacher),
         "data": data.digest,
         "seed": seed,
         "outputs": section.cache_key(),
@@ -140,9 +144,7 @@ def train_student(context: Context, lesson: Lesson, role: str = "student") -> En
     if section is not None:
         inputs["train"] = section.train.key()
         inputs["losses"] = [loss.model_dump(mode="json") for loss in lesson.losses]
-        inputs["teachers"] = [
-            {"model": one.section.model.model_dump(mode="json"), "weights": one.entry.digest} for one in lesson.teachers
-        ]
+        inputs["teachers"] = [_network_key(teacher) for teacher in lesson.teachers]
         inputs["outputs"] = [entry.digest for entry in cached]
         inputs["ensemble"] = lesson.ensemble(section)
 

@@ -9,6 +9,7 @@ With s_old the logits of the student as it was and t those of the recipe's teach
 
 Li and Hoiem give each task a head of its own and add a divergence from the old network's recorded answers on the new
 data; here the tasks share their classes and the head, so that the two targets are mixed (see `distill/ensemble.py`).
+Where the old student is surely wrong on the new images, a large `keep` teaches just that: the default is small.
 Replay of exemplars comes on top: Rebuffi et al. 2017, iCaRL, https://arxiv.org/abs/1611.07725.
 
 Forgetting is the old task's test accuracy before minus after, under the normalisation of the new data, with which the
@@ -46,7 +47,7 @@ class Continual(Strategy):
     brings_teacher: ClassVar[bool] = True
     old_data: Annotated[Reader, OneOf(READERS)]
     replay: int = Field(default=200, ge=0)
-    keep: float = Field(default=0.5, ge=0, le=1)
+    keep: float = Field(default=0.1, ge=0, le=1)
 
     def reasons(self, recipe: Recipe) -> Iterator[str]:
         """Needs a trained student, one new teacher at most, and cached outputs to mix."""
