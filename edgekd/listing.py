@@ -34,6 +34,7 @@ def all_families() -> dict[str, Family[Any]]:
     from edgekd.distill.loss import LOSSES
     from edgekd.distill.optimizer import OPTIMIZERS
     from edgekd.distill.schedule import SCHEDULES
+    from edgekd.distill.strategy import STRATEGIES
     from edgekd.export import FORMATS
     from edgekd.models.init import INITS
     from edgekd.models.source import MODELS
@@ -43,6 +44,7 @@ def all_families() -> dict[str, Family[Any]]:
         "model": MODELS,
         "init": INITS,
         "loss": LOSSES,
+        "strategy": STRATEGIES,
         "optimizer": OPTIMIZERS,
         "schedule": SCHEDULES,
         "compressor": METHODS,

@@ -13,10 +13,10 @@ from edgekd.recipe import Recipe
 from edgekd.report import write
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData, prepare_data
-from edgekd.steps.document import FloatModel, Made, document
-from edgekd.steps.evaluate import evaluate
+from edgekd.steps.document import Made, document
 from edgekd.steps.export import Source, Variant, describe, export_files, place_artifact, rules_for
-from edgekd.steps.train import cache_teacher, train_student, train_teacher
+from edgekd.steps.networks import FloatModel
+from edgekd.steps.school import School
 from edgekd.steps.verify import measure, verify
 from edgekd.target import Target
 
@@ -47,7 +47,8 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     """
     _writable(out)
     data = prepare_data(context)
-    models = train_models(context, data)
+    school = train_models(context, data)
+    models = school.models
     if until == "distill":
         return Result(out, None, {})
     if until == "compress":
@@ -58,30 +59,23 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     made = list(make_artifacts(context, data, models, out, targets, check=until == "report"))
     if until == "export":
         return Result(out, None, {})
-    numbers = document(context, data, models, made, targets)
+    numbers = document(context, school, made, targets)
     reports = write(numbers, out)
     _raise_on_breach(numbers, reports)
     return Result(out, numbers, reports)
 
 
-def train_models(context: Context, data: PreparedData) -> list[FloatModel]:
-    """Teacher, student and asked-for baselines, each evaluated on the test split."""
-    recipe = context.recipe
-    models: list[FloatModel] = []
-    teacher = train_teacher(context, data)
-    outputs = None
-    if teacher is not None and recipe.teacher is not None:
-        evaluation = evaluate(context, data, recipe.teacher, teacher, temperatures=True)
-        models.append(FloatModel("teacher", recipe.teacher, teacher, evaluation))
-        outputs = cache_teacher(context, data, teacher)
-    student = train_student(context, data, teacher, outputs)
-    models.append(FloatModel("student", recipe.student, student, evaluate(context, data, recipe.student, student)))
-    if recipe.distill is not None and "student_alone" in recipe.distill.baselines:
-        alone = train_student(context, data, teacher, None, alone=True)
-        models.append(
-            FloatModel("student_alone", recipe.student, alone, evaluate(context, data, recipe.student, alone))
-        )
-    return models
+def train_models(context: Context, data: PreparedData) -> School:
+    """Teachers, student, what its strategy trains on the way, and baselines; each is scored on the test split."""
+    school, distill = School(context, data), context.recipe.distill
+    school.hire()
+    if distill is None:
+        school.teach("student", school.student, school.teachers)
+        return school
+    distill.strategy.run(school)
+    if "student_alone" in distill.baselines:
+        school.alone("student_alone")
+    return school
 
 
 def make_artifacts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -20,7 +20,7 @@ from edgekd.errors import RecipeError, nearest
 from edgekd.export import ExportSection
 from edgekd.family import MethodFieldsError
 from edgekd.gates import GatesSection
-from edgekd.models import ModelSection
+from edgekd.models import ModelSection, TeacherSection
 from edgekd.recipe_rules import Problem, combination_problems
 
 UNITS = {"_ms": "milliseconds", "_s": "seconds", "_bytes": "bytes", "_points": "percentage points"}
@@ -35,6 +35,7 @@ class Recipe(BaseModel):
         seed: decides the split, the initial weights, the batch order and the augmentation.
         data: the images and how they are split.
         teacher: the network to learn from; None when nothing is distilled.
+        teachers: several networks to learn from together, in place of `teacher`; see `distill.ensemble`.
         student: the network that is shipped.
         distill: how the student is trained; None: the student's weights are used as they are.
         compress: how it is quantized; None: float artifacts only.
@@ -49,6 +50,7 @@ class Recipe(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**31)
     data: DataSection
     teacher: ModelSection | None = None
+    teachers: list[TeacherSection] = []
     student: ModelSection
     distill: DistillSection | None = None
     compress: CompressSection | None = None
@@ -56,6 +58,10 @@ class Recipe(BaseModel):
     export: ExportSection = ExportSection()
     benchmark: BenchmarkSection = BenchmarkSection()
     gates: GatesSection = GatesSection()
+
+    def all_teachers(self) -> Sequence[ModelSection]:
+        """The one teacher, or the several, or none."""
+        return self.teachers if self.teacher is None else [self.teacher]
 
     @model_validator(mode="before")
     @classmethod
@@ -163,7 +169,8 @@ def _unit(location: tuple[str | int, ...]) -> str:
 
 def _without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """Drops the names that pydantic adds to a location for the branches of a union, e.g. `float`."""
-    return tuple(part for part in location if part not in ("float", "int", "str", "bool") and "[" not in str(part))
+    branches = ("float", "int", "str", "bool", "Ramp")
+    return tuple(part for part in location if part not in branches and "[" not in str(part))
 
 
 def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:

@@ -11,14 +11,19 @@ from edgekd.export import FORMATS
 from edgekd.target import Target
 
 if TYPE_CHECKING:
+    from edgekd.data import Reader
+    from edgekd.distill import DistillSection
+    from edgekd.models import ModelSection
     from edgekd.recipe import Recipe
+
+Location = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Problem:
     """One mistake: where in the recipe, and what."""
 
-    location: tuple[str | int, ...]
+    location: Location
     message: str
 
     @property
@@ -75,23 +80,18 @@ def _target_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _section_problems(recipe: Recipe) -> Iterator[Problem]:
-    distill = recipe.distill
-    if distill is None:
-        if recipe.student.weights is None and not recipe.student.starts_from_teacher:
-            yield Problem(("student", "weights"), "without a distill section the student needs trained weights")
-    else:
-        for index, loss in enumerate(distill.losses):
-            if loss.needs_teacher and recipe.teacher is None:
-                yield Problem(("distill", "losses", index), f"'{loss.method_name}' needs a teacher section")
-        if recipe.teacher is None and distill.baselines:
-            yield Problem(("distill", "baselines"), "baselines compare with a teacher; there is no teacher section")
-        if "quantized_teacher" in distill.baselines and recipe.compress is None:
-            yield Problem(("distill", "baselines"), "'quantized_teacher' needs a compress section")
+    if recipe.distill is not None:
+        yield from _distill_problems(recipe, recipe.distill)
+    elif recipe.student.weights is None and not recipe.student.starts_from_teacher:
+        yield Problem(("student", "weights"), "without a distill section the student needs trained weights")
     yield from _start_problems(recipe)
     if recipe.student.train is not None:
         yield Problem(("student", "train"), "the student's training is described in distill.train")
-    if recipe.teacher is not None and recipe.teacher.weights is None and recipe.teacher.train is None:
-        yield Problem(("teacher",), "an untrained teacher teaches nothing; give weights, a train section, or both")
+    if len(recipe.teachers) == 1 or (recipe.teachers and recipe.teacher is not None):
+        yield Problem(("teachers",), "give one network as 'teacher', or two and more as 'teachers'")
+    for where, section in _teachers(recipe):
+        if section.weights is None and section.train is None:
+            yield Problem(where, "an untrained teacher teaches nothing; give weights, a train section, or both")
     asked = "precisions" in recipe.export.model_fields_set
     if asked and "int8" in recipe.export.precisions and recipe.compress is None:
         yield Problem(("export", "precisions"), "int8 needs a compress section, e.g. compress: {method: int8_static}")
@@ -103,13 +103,14 @@ def _start_problems(recipe: Recipe) -> Iterator[Problem]:
     """Where the student's first weights come from: one place, and one that exists."""
     student, teacher = recipe.student, recipe.teacher
     for key in ("init", "prune"):
-        if teacher is not None and getattr(teacher, key) is not None:
-            yield Problem(("teacher", key), f"only a student can have '{key}'; the teacher is where it starts from")
+        for place, section in _teachers(recipe):
+            if getattr(section, key) is not None:
+                yield Problem((*place, key), f"only a student can have '{key}'; the teacher is where it starts from")
         if getattr(student, key) is None:
             continue
         where = ("student", key)
         if teacher is None:
-            yield Problem(where, f"'{key}' starts from the teacher; there is no teacher section")
+            yield Problem(where, f"'{key}' starts from the one network of a teacher section; there is none")
         elif key == "init" and student.model.method_name != teacher.model.method_name:
             families = f"{student.model.method_name} and {teacher.model.method_name}"
             yield Problem(where, f"student and teacher are of different families, {families}: no tensor corresponds")
@@ -125,17 +126,59 @@ def _start_problems(recipe: Recipe) -> Iterator[Problem]:
         )
 
 
+def _distill_problems(recipe: Recipe, distill: DistillSection) -> Iterator[Problem]:
+    several, strategy = len(recipe.teachers) > 1, distill.strategy
+    taught = bool(recipe.all_teachers()) or strategy.brings_teacher
+    for index, loss in enumerate(distill.losses):
+        where = ("distill", "losses", index)
+        if loss.needs_teacher and not taught:
+            yield Problem(where, f"'{loss.method_name}' needs a teacher section")
+        if loss.compares_layers() and several:
+            yield Problem(where, f"'{loss.method_name}' compares inner layers of one teacher; the recipe has several")
+    if several and distill.teacher_outputs == "recomputed":
+        accepted = f"give 'cached', or {{crops: {distill.train.epochs}}} for new crops in every epoch"
+        yield Problem(
+            ("distill", "teacher_outputs"), f"several teachers are read from their cached outputs; {accepted}"
+        )
+    if not several and "ensemble" in distill.model_fields_set:
+        yield Problem(("distill", "ensemble"), "there is one teacher at most; an ensemble needs 'teachers'")
+    if distill.ensemble == "confidence" and any("weight" in section.model_fields_set for section in recipe.teachers):
+        yield Problem(("distill", "ensemble"), "'confidence' weighs the teachers itself; leave their weights out")
+    if distill.baselines and not taught:
+        yield Problem(("distill", "baselines"), "baselines compare with a teacher; there is no teacher section")
+    elif "quantized_teacher" in distill.baselines and recipe.teacher is None:
+        yield Problem(("distill", "baselines"), "'quantized_teacher' quantizes the one network of a teacher section")
+    if "quantized_teacher" in distill.baselines and recipe.compress is None:
+        yield Problem(("distill", "baselines"), "'quantized_teacher' needs a compress section")
+    for reason in strategy.reasons(recipe):
+        yield Problem(("distill", "strategy", strategy.method_name), reason)
+
+
+def _teachers(recipe: Recipe) -> Iterator[tuple[Location, ModelSection]]:
+    if recipe.teacher is not None:
+        yield ("teacher",), recipe.teacher
+    for index, section in enumerate(recipe.teachers):
+        yield ("teachers", index), section
+
+
 def _file_problems(recipe: Recipe) -> Iterator[Problem]:
-    reader = recipe.data.reader
-    where = ("data", "reader", reader.method_name)
+    yield from _reader_problems(("data", "reader"), recipe.data.reader)
+    if recipe.distill is not None:
+        strategy = recipe.distill.strategy
+        for name, reader in strategy.readers().items():
+            yield from _reader_problems(("distill", "strategy", strategy.method_name, name), reader)
+    sections: list[tuple[Location, ModelSection]] = [*_teachers(recipe), (("student",), recipe.student)]
+    for where, section in sections:
+        if (path := section.weights_path()) is not None and not path.is_file():
+            yield Problem(
+                (*where, "weights"), f"there is no file {path}; accepted: a .safetensors or .pt file, or 'pretrained'"
+            )
+
+
+def _reader_problems(where: Location, reader: Reader) -> Iterator[Problem]:
     try:
         for path in reader.sources():
             if not path.exists():
-                yield Problem(where, f"there is no file or folder {path}")
+                yield Problem((*where, reader.method_name), f"there is no file or folder {path}")
     except MissingBackend as error:
-        yield Problem(where, one_line(error))
-    for role, section in (("teacher", recipe.teacher), ("student", recipe.student)):
-        if section is not None and (path := section.weights_path()) is not None and not path.is_file():
-            yield Problem(
-                (role, "weights"), f"there is no file {path}; accepted: a .safetensors or .pt file, or 'pretrained'"
-            )
+        yield Problem((*where, reader.method_name), one_line(error))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgekd.data.arrays import ImageData
+    from edgekd.distill.ensemble import EnsembleCache
     from edgekd.distill.teacher_cache import TeacherCache
     from edgekd.progress import Progress
 
@@ -33,7 +34,7 @@ def train(
     work: Path,
     progress: Progress,
     teacher: nn.Module | None = None,
-    cache: TeacherCache | None = None,
+    cache: TeacherCache | EnsembleCache | None = None,
 ) -> dict[str, Any]:
     """Trains `model` in place and leaves the weights of its best epoch in it.
 
@@ -47,7 +48,7 @@ def train(
             ends in the same bits as one that was not.
         progress: where progress is shown.
         teacher: frozen here, in place; None when no loss needs it, or when its outputs are cached.
-        cache: the teacher's outputs, made for the same augmentation and seed.
+        cache: the teacher's or the ensemble's outputs, made for the same augmentation and seed.
 
     Returns:
         `epochs` (one row each: `epoch`, `train_loss`, `terms`, `validation_accuracy`, `learning_rate`, `seconds`),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edgekd.data.arrays import ImageData
 from edgekd.distill.batches import Batches, epoch_order, from_numpy
+from edgekd.distill.ensemble import EnsembleCache
 from edgekd.distill.fingerprint import fingerprint
 from edgekd.distill.inference import logits_of, probe
 from edgekd.distill.loss import Loss
@@ -276,7 +277,7 @@ def train(
     work: Path,
     progress: Progress,
     teacher: nn.Module | None = None,
-    cache: TeacherCache | None = None,
+    cache: TeacherCache | EnsembleCache | None = None,
 ) -> dict[str, Any]:
     """See `edgekd.distill.train`."""
     task = Task(model, data, settings, losses, seed, teacher, cache)

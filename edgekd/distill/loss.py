@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from pydantic import Field
-
+from edgekd.distill.ramp import Weight
 from edgekd.family import Family, Method
 
 if TYPE_CHECKING:
@@ -88,12 +87,13 @@ class Loss(Method):
     Attributes:
         needs_teacher: the loss reads the teacher's logits.
         looks_inside: the loss compares inner layers of the teacher, so that the teacher runs in every step.
-        weight: factor of this term; weights are used as given and need not sum to 1.
+        weight: factor of this term, a number or a ramp over the training; weights are used as given and need not sum
+            to 1.
     """
 
     needs_teacher: ClassVar[bool] = True
     looks_inside: ClassVar[bool] = False
-    weight: float = Field(default=1.0, ge=0)
+    weight: Weight = 1.0
 
     def resolve(self, layers: Layers) -> Self:
         """This loss with every layer map spelled out as pairs of layers that exist; itself when it has none.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from edgekd.distill.attention_layers import head_counts
 from edgekd.distill.loss import Layers, Loss, Outputs, Shape, Shapes
+from edgekd.distill.ramp import mean_of, value_at
 from edgekd.distill.taps import Taps
 from edgekd.errors import ModelError, RecipeError
 from edgekd.models.modules import evaluating, named_modules
@@ -57,7 +58,7 @@ class Objective:
         samples: int = 0,
         teacher_width: int = 0,
     ) -> None:
-        if not any(loss.weight for loss in losses):
+        if not any(mean_of(loss.weight) for loss in losses):
             raise RecipeError("there is nothing to learn from", where="losses", accepted="a loss of weight above 0")
         layers = Layers(_layer_names(student), [] if teacher is None else _layer_names(teacher))
         self._losses = losses = [loss.resolve(layers) for loss in losses]
@@ -125,7 +126,7 @@ class Objective:
         terms: list[Tensor] = []
         for name, loss in zip(self.names, self._losses, strict=True):
             term = loss(replace(outputs, projector=self._projector_of.get(name)))
-            total = total + loss.weight * term
+            total = total + value_at(loss.weight, progress) * term
             terms.append(term.detach())
         return total, torch.stack(terms)
 

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgekd.distill.loss import LOSSES, Loss
+from edgekd.distill.ramp import mean_of
 from edgekd.distill.settings import TrainSettings
+from edgekd.distill.strategy import STRATEGIES, Strategy
 from edgekd.family import OneOf
 
 DEFAULT_CROPS = 4
@@ -32,6 +34,9 @@ class DistillSection(BaseModel):
         train: the training.
         teacher_outputs: `cached` computes the teacher's logits once (of 4 augmented variants per sample when the
             training augments, or as many as `{crops: n}` says); `recomputed` runs the teacher in every step.
+        strategy: who teaches whom: `plain`, or a chain of trainings such as `born_again`.
+        ensemble: how several `teachers` are read as one: `weighted` by their weights, or by their `confidence` in each
+            sample's label (CA-MKD).
         baselines: what the student is compared with: `student_alone` is the same student, equally long trained on hard
             labels only; `quantized_teacher` is the teacher itself, quantized.
     """
@@ -40,6 +45,8 @@ class DistillSection(BaseModel):
     losses: list[Annotated[Loss, OneOf(LOSSES)]] = Field(min_length=1)
     train: TrainSettings = TrainSettings()
     teacher_outputs: Literal["cached", "recomputed"] | Crops = "cached"
+    strategy: Annotated[Strategy, OneOf(STRATEGIES)] = Field(default_factory=lambda: STRATEGIES.parse("plain"))
+    ensemble: Literal["weighted", "confidence"] = "weighted"
     baselines: list[Literal["student_alone", "quantized_teacher"]] = []
 
     @field_validator("teacher_outputs", mode="before")
@@ -58,7 +65,7 @@ class DistillSection(BaseModel):
 
     @model_validator(mode="after")
     def _possible(self) -> DistillSection:
-        if not any(loss.weight for loss in self.losses):
+        if not any(mean_of(loss.weight) for loss in self.losses):
             raise ValueError("the weights of all losses are 0: there is nothing to learn from")
         if isinstance(self.teacher_outputs, Crops):
             if not any(loss.needs_teacher for loss in self.losses):
@@ -93,8 +100,8 @@ class DistillSection(BaseModel):
     def warnings(self) -> list[str]:
         """Settings that are valid and rarely meant."""
         found: list[str] = []
-        total = sum(loss.weight for loss in self.losses)
-        if sum(loss.weight for loss in self.losses if loss.needs_teacher) < 0.05 * total:
+        total = sum(mean_of(loss.weight) for loss in self.losses)
+        if sum(mean_of(loss.weight) for loss in self.losses if loss.needs_teacher) < 0.05 * total:
             found.append("distill.losses: (almost) all weight is on the hard labels; the teacher has no say")
         if not self.baselines or "student_alone" not in self.baselines:
             found.append("distill.baselines: without 'student_alone' the report cannot tell what the teacher brought")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from edgekd.data.arrays import ImageData
+from edgekd.distill.ensemble import EnsembleCache
 from edgekd.distill.loss import Loss
 from edgekd.distill.settings import TrainSettings
 from edgekd.distill.teacher_cache import TeacherCache
@@ -23,4 +24,4 @@ class Task:
     losses: Sequence[Loss]
     seed: int
     teacher: nn.Module | None = None
-    cache: TeacherCache | None = None
+    cache: TeacherCache | EnsembleCache | None = None

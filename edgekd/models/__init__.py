@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgekd.artifact import sha256_file
 from edgekd.backends import need
@@ -20,7 +20,7 @@ from edgekd.recipe_path import RecipePath
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["MODELS", "ModelSection", "ModelSource", "load", "model_key", "parameter_count"]
+__all__ = ["MODELS", "ModelSection", "ModelSource", "TeacherSection", "load", "model_key", "parameter_count"]
 
 
 class ModelSection(BaseModel):
@@ -57,6 +57,16 @@ class ModelSection(BaseModel):
     def weights_path(self) -> Path | None:
         """The checkpoint's path; None when the weights are published ones or fresh."""
         return self.weights if isinstance(self.weights, Path) else None
+
+
+class TeacherSection(ModelSection):
+    """One of several teachers, in the list `teachers:` of a recipe.
+
+    Attributes:
+        weight: its say in the ensemble, relative to the others'.
+    """
+
+    weight: float = Field(default=1.0, gt=0)
 
 
 def model_key(section: ModelSection) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from edgekd.errors import StoreError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NO_REASON = "the run gave no reason"
+TEACHING = ("teacher", "ensemble")
+"""Roles that taught the student, the first one there being the teacher that it is compared with."""
 
 
 class Part(BaseModel):
@@ -127,6 +129,7 @@ class Network(Reasoned):
         size_bytes: its float32 checkpoint.
         agreement_with_teacher: share of the test split on which it answers as the teacher does.
         history: None when it was not trained in this run.
+        steps: optimisation steps that it was trained for in this run.
     """
 
     role: str
@@ -137,6 +140,16 @@ class Network(Reasoned):
     accuracy: Accuracy | None = None
     agreement_with_teacher: Fraction | None = None
     history: list[Epoch] | None = None
+    steps: int | None = None
+
+
+class Forgetting(Part):
+    """Test accuracy on an old task, before and after a student learnt the new one."""
+
+    role: str
+    samples: int
+    before: Fraction | None
+    after: Fraction | None
 
 
 class Temperature(Part):
@@ -283,6 +296,7 @@ class Document(Part):
     temperatures: list[Temperature] | None = None
     temperature_max_entropy_bits: float | None = None
     artifacts: list[Exported]
+    forgetting: list[Forgetting] = []
     gates: list[Gate]
     targets: list[Board]
     warnings: list[str] = []
@@ -323,6 +337,11 @@ class Document(Part):
     def network(self, role: str) -> Network | None:
         """The network of one role, or None."""
         return next((network for network in self.models if network.role == role), None)
+
+    @property
+    def teacher(self) -> Network | None:
+        """Who taught: the one teacher, or the ensemble of several."""
+        return next((found for role in TEACHING if (found := self.network(role))), None)
 
     def all_warnings(self) -> list[str]:
         """Warnings of the run, the data, the calibration set and the timings, each once."""

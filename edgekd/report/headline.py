@@ -35,7 +35,7 @@ def verdict(document: Document) -> Paragraph:
 def findings(document: Document) -> tuple[str, ...]:
     """The sentences under the headline: distillation against no distillation, INT8 accuracy, speed per runtime."""
     found = [_distillation(document), _int8_accuracy(document), _quantized_teacher(document)]
-    return (*(sentence for sentence in found if sentence), *slower_than_float(document))
+    return (*(sentence for sentence in found if sentence), *_forgetting(document), *slower_than_float(document))
 
 
 def _percent(accuracy: Accuracy) -> str:
@@ -47,7 +47,7 @@ def _difference(first: Accuracy, second: Accuracy) -> tuple[float, float]:
 
 
 def _student(document: Document) -> str:
-    teacher, student = document.network("teacher"), document.network("student")
+    teacher, student = document.teacher, document.network("student")
     if student is None:
         return "The run has no student"
     if student.accuracy is None:
@@ -136,6 +136,23 @@ def _int8_accuracy(document: Document) -> str:
     span = f"{low} points" if low == high else f"{low} to {high} points"
     files = "its one verified INT8 file" if len(scores) == 1 else f"its {len(scores)} verified INT8 files"
     return f"INT8 changes the student's accuracy by {span} in {files}."
+
+
+def _forgetting(document: Document) -> list[str]:
+    sentences: list[str] = []
+    for row in document.forgetting:
+        who = "the student" if row.role == "student" else "the same student, trained on the new data alone,"
+        if row.before is None or row.after is None:
+            sentences.append(f"What {who} forgot is not known: the old task has no test split.")
+            continue
+        low, high = difference(row.after, row.samples, row.before, row.samples)
+        change, least, most = (units.points(value, row.samples) for value in (row.after - row.before, low, high))
+        after, before = (units.percent(value, row.samples) for value in (row.after, row.before))
+        sentences.append(
+            f"Forgetting: on the old task {who} scores {after} after learning the new one and {before} before, a "
+            f"change of {change} points (95 % interval {least} to {most})."
+        )
+    return sentences
 
 
 def _quantized_teacher(document: Document) -> str:

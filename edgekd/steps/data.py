@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgekd.backends import versions
-from edgekd.data import data_key, prepare
+from edgekd.data import DataSection, data_key, prepare
 from edgekd.data.arrays import ImageData
 from edgekd.steps.context import Context
 from edgekd.store import Entry, key_of, source_digest
@@ -30,17 +30,21 @@ class PreparedData:
         return ImageData.load(self.entry.folder)
 
 
-def prepare_data(context: Context) -> PreparedData:
-    """The recipe's images: decoded, split, with their calibration set."""
-    recipe = context.recipe
+def prepare_data(context: Context, section: DataSection | None = None) -> PreparedData:
+    """Images, by default the recipe's: decoded, split, with their calibration set."""
+    recipe, section = context.recipe, section or context.recipe.data
     inputs = {
-        "data": data_key(recipe.data, recipe.seed),
+        "data": data_key(section, recipe.seed),
         "code": source_digest("edgekd.data"),
         "versions": versions("numpy", "pillow"),
     }
-    entry = context.store.get(
-        "data", inputs, lambda folder: prepare(recipe.data, recipe.seed, folder, context.progress)
+    return seen_data(
+        context.store.get("data", inputs, lambda folder: prepare(section, recipe.seed, folder, context.progress))
     )
+
+
+def seen_data(entry: Entry) -> PreparedData:
+    """The entry with its digests."""
     facts = entry.info
     seen = {name: entry.files[name] for name in ("images.npy", "labels.npy", "split.npy")}
     digest = key_of({**seen, "classes": facts["classes"], "preprocess": facts["preprocess"]})

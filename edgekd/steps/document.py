@@ -14,28 +14,18 @@ from edgekd.artifact import Artifact
 from edgekd.benchmark.machine import environment
 from edgekd.benchmark.metrics import agreement
 from edgekd.gates import judge
-from edgekd.models import ModelSection
 from edgekd.report.compare import slower_than_float
-from edgekd.report.document import Document
+from edgekd.report.document import TEACHING, Document
 from edgekd.steps.context import Context
-from edgekd.steps.data import PreparedData
 from edgekd.steps.evaluate import test_logits
+from edgekd.steps.networks import Ensemble, FloatModel
+from edgekd.steps.school import School
 from edgekd.steps.verify import LOGITS
 from edgekd.store import Entry
 from edgekd.target import Target
 
 MISFIT = "fits_target"
 """The gate of a file that its board cannot run."""
-
-
-@dataclass(frozen=True)
-class FloatModel:
-    """A float torch model of the run: teacher, student, or student trained alone."""
-
-    role: str
-    section: ModelSection
-    entry: Entry
-    evaluation: Entry
 
 
 @dataclass(frozen=True)
@@ -50,12 +40,11 @@ class Made:
     misfits: list[str]
 
 
-def document(
-    context: Context, data: PreparedData, models: Sequence[FloatModel], made: Sequence[Made], targets: Sequence[Target]
-) -> dict[str, Any]:
+def document(context: Context, school: School, made: Sequence[Made], targets: Sequence[Target]) -> dict[str, Any]:
     """The report document (see `edgekd.report.document`)."""
-    teacher = next((model for model in models if model.role == "teacher"), None)
-    facts = data.entry.info
+    models: list[FloatModel | Ensemble] = [*school.models, *school.bounds]
+    teacher = next((model for role in TEACHING for model in models if model.role == role), None)
+    facts = school.data.entry.info
     artifacts = [_artifact_row(item, teacher) for item in made]
     gates = [_misfit_row(item) for item in made if item.misfits]
     for item, artifact in zip(made, artifacts, strict=True):
@@ -67,23 +56,28 @@ def document(
         "environment": environment(),
         "data": facts,
         "models": [_model_row(model, teacher) for model in models],
-        "temperatures": [] if teacher is None else teacher.evaluation.info["temperatures"],
+        "temperatures": [] if teacher is None else teacher.evaluation.info["temperatures"] or [],
         "temperature_max_entropy_bits": log2(len(facts["classes"])),
         "artifacts": artifacts,
         "gates": gates,
         "targets": [_target_row(target) for target in targets],
-        "warnings": [*context.recipe.warnings(), *facts["warnings"], *facts["calibration"]["warnings"]],
+        "forgetting": school.forgetting(),
+        "warnings": [
+            *context.recipe.warnings(),
+            *school.warnings,
+            *facts["warnings"],
+            *facts["calibration"]["warnings"],
+        ],
     }
     numbers["warnings"] += slower_than_float(Document.parse(numbers))
     return numbers
 
 
-def _model_row(model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
-    info = model.evaluation.info
-    training = model.entry.info.get("training")
+def _model_row(model: FloatModel | Ensemble, teacher: FloatModel | Ensemble | None) -> dict[str, Any]:
+    info, training = model.evaluation.info, model.training
     return {
         "role": model.role,
-        "name": _name(model.section),
+        "name": model.name,
         "parameters": info["parameters"],
         "macs": info["macs"],
         "size_bytes": info["size_bytes"],
@@ -94,17 +88,11 @@ def _model_row(model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
         if teacher is None
         else agreement(test_logits(teacher.evaluation), test_logits(model.evaluation)),
         "history": None if training is None else training["epochs"],
+        "steps": None if training is None else len(training["epochs"]) * training["steps_per_epoch"],
     }
 
 
-def _name(section: ModelSection) -> str:
-    ((method, fields),) = section.model.model_dump(mode="json").items()
-    name = " ".join([method, *(str(value) for value in fields.values() if isinstance(value, str | int))])
-    start = "pruned" if section.prune else f"init {section.init.method_name}" if section.init else None
-    return f"{name}, {start}" if start else name
-
-
-def _artifact_row(item: Made, teacher: FloatModel | None) -> dict[str, Any]:
+def _artifact_row(item: Made, teacher: FloatModel | Ensemble | None) -> dict[str, Any]:
     artifact, checked = item.artifact, item.verification.info
     measured = item.measurement
     logits = np.load(item.verification.folder / LOGITS)

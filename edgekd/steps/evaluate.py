@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from edgekd.backends import versions
 from edgekd.models import ModelSection
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
+from edgekd.steps.networks import FloatModel
 from edgekd.steps.train import WEIGHTS, open_model
 from edgekd.store import Entry, source_digest
 
 LOGITS = "logits.npy"
+COSTS = ("parameters", "macs", "size_bytes")
 
 
 def evaluate(
@@ -62,6 +64,34 @@ def evaluate(
             "size_bytes": (model.folder / WEIGHTS).stat().st_size,
             "temperatures": table,
         }
+
+    return context.store.get("evaluation", inputs, build)
+
+
+def evaluate_ensemble(
+    context: Context, data: PreparedData, members: Sequence[FloatModel], weights: Sequence[float]
+) -> Entry:
+    """The weighted mean of several networks' test logits; its size and cost are those of all of them."""
+    inputs = {
+        "members": [member.evaluation.digest for member in members],
+        "facts": [[member.evaluation.info[name] for name in COSTS] for member in members],
+        "weights": list(weights),
+        "data": data.digest,
+        "code": source_digest("edgekd.distill.ensemble", "edgekd.benchmark.metrics", "edgekd.steps"),
+        "versions": versions("numpy"),
+    }
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        from edgekd.benchmark.metrics import accuracy
+        from edgekd.distill.ensemble import mixed, shares_of
+
+        arrays = data.open()
+        test = arrays.indices("test")
+        logits = mixed(np.stack([test_logits(member.evaluation) for member in members]), shares_of(weights))
+        np.save(folder / LOGITS, logits)
+        right = accuracy(logits, arrays.labels[test]) if len(test) else None
+        costs = {name: sum(member.evaluation.info[name] for member in members) for name in COSTS}
+        return {"accuracy": right, "samples": len(test), **costs, "temperatures": None}
 
     return context.store.get("evaluation", inputs, build)
 

@@ -35,6 +35,7 @@ EXAMPLE_SAMPLES = 8
 PROBE_SAMPLES = 16
 PROBE_IMAGES = "probe_images.npy"
 PROBE_LOGITS = "probe_logits.npy"
+QUOTED = ("name", "seed", "student", "teacher", "teachers", "distill", "compress")
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def place_artifact(context: Context, data: PreparedData, variant: Variant, files
         preprocess=arrays.preprocess.to_json(),
         quantization=info["quantization"],
         parents=parents,
-        recipe={name: context.raw.get(name) for name in ("name", "seed", "student", "teacher", "distill", "compress")},
+        recipe={name: context.raw.get(name) for name in QUOTED},
         versions={**versions("edgekd", "torch", "numpy"), **method.identity()},
         licences={"model": source.section.model.licence, "data": str(arrays.facts.get("licence") or "not stated")},
         notes=info["notes"],

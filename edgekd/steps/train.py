@@ -1,21 +1,25 @@
-"""Steps: the teacher, its cached outputs, the student, and the student trained alone."""
+"""Steps: networks that learn from labels, their cached outputs, and networks that learn from them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekd.backends import versions
-from edgekd.distill import DistillSection, train
-from edgekd.errors import RecipeError
-from edgekd.models import ModelSection, load, model_key
+from edgekd.distill import LOSSES, DistillSection, Loss, train
+from edgekd.distill.ensemble import EnsembleCache, shares_of
+from edgekd.models import ModelSection, TeacherSection, load, model_key
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
-from edgekd.steps.start import start_key
+from edgekd.steps.networks import FloatModel
 from edgekd.store import Entry, source_digest
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from edgekd.data.arrays import ImageData
@@ -24,11 +28,54 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 
 
-def _inputs(context: Context, data: PreparedData, section: ModelSection) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Lesson:
+    """How one student learns.
+
+    Attributes:
+        data: what it trains on.
+        student: its architecture, and where its weights start.
+        losses: the terms of the total loss.
+        teachers: whose outputs the losses look at; none for hard labels alone.
+        seed: of its fresh weights, batch order and augmentation.
+        shares: `(M, N)` say of each of M teachers in each sample; None: as `distill.ensemble` has it.
+        origin: the network that `init` or `prune` starts the student from; None for a student that starts on its own.
+    """
+
+    data: PreparedData
+    student: ModelSection
+    losses: Sequence[Loss]
+    teachers: Sequence[FloatModel]
+    seed: int
+    shares: NDArray[np.float32] | None = None
+    origin: FloatModel | None = None
+
+    def start(self) -> dict[str, Any] | None:
+        """What decides the student's first weights where they are made of a teacher's; None for one that is fresh."""
+        if self.origin is None:
+            return None
+        how = self.student.model_dump(mode="json", include={"init", "prune"})
+        return {"how": how, "teacher": self.origin.key()}
+
+    def ensemble(self, section: DistillSection) -> dict[str, Any] | None:
+        """What decides how several teachers are mixed; None for fewer than two."""
+        if len(self.teachers) < 2:
+            return None
+        if self.shares is not None:
+            return {"shares": hashlib.sha256(self.shares.tobytes()).hexdigest()}
+        return {"mixed": section.ensemble, "weights": [teacher_weight(one.section) for one in self.teachers]}
+
+
+def teacher_weight(section: ModelSection) -> float:
+    """A teacher's say among several; 1 where the recipe gives none."""
+    return section.weight if isinstance(section, TeacherSection) else 1.0
+
+
+def _inputs(data: PreparedData, section: ModelSection, seed: int) -> dict[str, Any]:
     return {
         "model": model_key(section),
         "data": data.digest,
-        "seed": context.recipe.seed,
+        "seed": seed,
         "code": source_digest("edgekd.models", "edgekd.distill"),
         "versions": versions("torch", "numpy"),
     }
@@ -49,49 +96,36 @@ def open_model(section: ModelSection, entry: Entry, data: ImageData, seed: int) 
     return model.eval()
 
 
-def train_teacher(context: Context, data: PreparedData) -> Entry | None:
-    """The teacher: its weights as given, fine-tuned when the recipe says so."""
-    section = context.recipe.teacher
-    if section is None:
-        return None
-    settings = section.train
-    inputs = {**_inputs(context, data, section), "train": None if settings is None else settings.key()}
+def train_teacher(context: Context, data: PreparedData, section: ModelSection, role: str = "teacher") -> Entry:
+    """A network with its weights as given, fine-tuned on the labels when its section says so."""
+    settings, seed = section.train, context.recipe.seed
+    inputs = {**_inputs(data, section, seed), "train": None if settings is None else settings.key()}
 
     def build(folder: Path) -> Mapping[str, Any]:
-        from edgekd.distill.losses.ce import CrossEntropy
         from edgekd.models.checkpoint import save
 
         arrays = data.open()
-        model = load(section, len(arrays.classes), arrays.preprocess.channels, context.recipe.seed)
+        model = load(section, len(arrays.classes), arrays.preprocess.channels, seed)
         history: Mapping[str, Any] = {}
         if settings is not None:
-            context.progress.note("teacher: training")
-            work = folder / "resume"
-            history = train(
-                model,
-                arrays,
-                settings,
-                [CrossEntropy()],
-                seed=context.recipe.seed,
-                work=work,
-                progress=context.progress,
-            )
+            context.progress.note(f"{role}: training")
+            losses, work = [LOSSES.parse("ce")], folder / "resume"
+            history = train(model, arrays, settings, losses, seed=seed, work=work, progress=context.progress)
         save(model, folder / WEIGHTS)
         return {"training": history or None}
 
     return context.store.get("teacher", inputs, build)
 
 
-def cache_teacher(context: Context, data: PreparedData, teacher: Entry) -> Entry | None:
-    """The teacher's outputs on the training split, or None when the recipe recomputes them."""
-    section, recipe = context.recipe.distill, context.recipe
-    if section is None or recipe.teacher is None or section.cached_crops() is None:
+def cache_teacher(context: Context, data: PreparedData, teacher: FloatModel, seed: int) -> Entry | None:
+    """A teacher's outputs on the training split, or None when the recipe recomputes them."""
+    section = context.recipe.distill
+    if section is None or section.cached_crops() is None:
         return None
     inputs = {
-        "teacher": teacher.digest,
-        "model": recipe.teacher.model.model_dump(mode="json"),
+        "teacher": teacher.key(),
         "data": data.digest,
-        "seed": recipe.seed,
+        "seed": seed,
         "outputs": section.cache_key(),
         "code": source_digest("edgekd.distill", "edgekd.models"),
         "versions": versions("torch", "numpy"),
@@ -101,50 +135,45 @@ def cache_teacher(context: Context, data: PreparedData, teacher: Entry) -> Entry
         from edgekd.distill.teacher_cache import TeacherCache
 
         arrays = data.open()
-        model = open_model(_teacher_section(context), teacher, arrays, recipe.seed)
-        TeacherCache.write(folder, model, arrays, section, seed=recipe.seed, progress=context.progress)
+        model = open_model(teacher.section, teacher.entry, arrays, seed)
+        TeacherCache.write(folder, model, arrays, section, seed=seed, progress=context.progress)
         return {}
 
     return context.store.get("teacher_outputs", inputs, build)
 
 
-def train_student(
-    context: Context, data: PreparedData, teacher: Entry | None, outputs: Entry | None, *, alone: bool = False
-) -> Entry:
-    """The student: distilled as the recipe says, or (`alone`) trained equally long on hard labels only.
-
-    Both start from the same weights, also where these are the teacher's: the difference is what its outputs brought.
-    """
-    recipe = context.recipe
-    section = recipe.distill
-    inputs = {**_inputs(context, data, recipe.student), "start": start_key(recipe.student, recipe.teacher, teacher)}
+def train_student(context: Context, lesson: Lesson, role: str = "student") -> Entry:
+    """A student after its lesson; without a distill section, its weights as they are."""
+    section, data = context.recipe.distill, lesson.data
+    outputs = [cache_teacher(context, data, teacher, lesson.seed) for teacher in lesson.teachers]
+    cached = [entry for entry in outputs if entry is not None]
+    inputs = {**_inputs(data, lesson.student, lesson.seed), "start": lesson.start()}
     if section is not None:
         inputs["train"] = section.train.key()
-        inputs["losses"] = "ce" if alone else [loss.model_dump(mode="json") for loss in section.losses]
-        if not alone:
-            inputs["teacher"] = None if recipe.teacher is None else recipe.teacher.model.model_dump(mode="json")
-            inputs["teacher_weights"] = None if teacher is None else teacher.digest
-            inputs["outputs"] = None if outputs is None else outputs.digest
+        inputs["losses"] = [loss.model_dump(mode="json") for loss in lesson.losses]
+        inputs["teachers"] = [teacher.key() for teacher in lesson.teachers]
+        inputs["outputs"] = [entry.digest for entry in cached]
+        inputs["ensemble"] = lesson.ensemble(section)
 
     def build(folder: Path) -> Mapping[str, Any]:
-        from edgekd.distill.losses.ce import CrossEntropy
         from edgekd.models.checkpoint import save
 
         arrays = data.open()
-        model, started = _start(context, arrays, teacher)
+        model, started = _start(context, lesson, arrays, role)
         history: Mapping[str, Any] = {}
         if section is not None:
-            context.progress.note("student: training without the teacher" if alone else "student: distilling")
-            teacher_model, cache = (None, None) if alone else _teaching(context, section, arrays, teacher, outputs)
+            how = "distilling" if lesson.teachers else "training without a teacher"
+            context.progress.note(f"{role}: {how}")
+            teacher, cache = _teaching(section, lesson, arrays, cached)
             history = train(
                 model,
                 arrays,
                 section.train,
-                [CrossEntropy()] if alone else section.losses,
-                seed=recipe.seed,
+                lesson.losses,
+                seed=lesson.seed,
                 work=folder / "resume",
                 progress=context.progress,
-                teacher=teacher_model,
+                teacher=teacher,
                 cache=cache,
             )
         save(model, folder / WEIGHTS)
@@ -153,33 +182,34 @@ def train_student(
     return context.store.get("student", inputs, build)
 
 
-def _start(context: Context, arrays: ImageData, teacher: Entry | None) -> tuple[nn.Module, dict[str, Any] | None]:
-    """The student before its training, and what it took from the teacher."""
-    recipe = context.recipe
-    model = load(recipe.student, len(arrays.classes), arrays.preprocess.channels, recipe.seed)
-    if teacher is None or not recipe.student.starts_from_teacher:
+def _start(context: Context, lesson: Lesson, arrays: ImageData, role: str) -> tuple[nn.Module, dict[str, Any] | None]:
+    """The student before its training, and what it took from the network that it starts from."""
+    student, origin = lesson.student, lesson.origin
+    model = load(student, len(arrays.classes), arrays.preprocess.channels, lesson.seed)
+    if origin is None:
         return model, None
     from edgekd.models.start import described, start
 
-    opened = open_model(_teacher_section(context), teacher, arrays, recipe.seed)
-    model, facts = start(recipe.student, model, opened, arrays, recipe.seed)
-    context.progress.note(f"student: {described(facts)}")
+    opened = open_model(origin.section, origin.entry, arrays, lesson.seed)
+    model, facts = start(student, model, opened, arrays, lesson.seed)
+    context.progress.note(f"{role}: {described(facts)}")
     return model, facts
 
 
 def _teaching(
-    context: Context, section: DistillSection, arrays: ImageData, teacher: Entry | None, outputs: Entry | None
-) -> tuple[nn.Module | None, TeacherCache | None]:
+    section: DistillSection, lesson: Lesson, arrays: ImageData, cached: Sequence[Entry]
+) -> tuple[nn.Module | None, TeacherCache | EnsembleCache | None]:
     """What the losses look at: the cached outputs, the teacher itself where that is not enough, or neither."""
     from edgekd.distill.teacher_cache import TeacherCache
 
-    cache = None if outputs is None else TeacherCache.open(outputs.folder)
-    if teacher is None or (cache is not None and not section.needs_teacher_online()):
+    caches = [TeacherCache.open(entry.folder) for entry in cached]
+    if len(caches) > 1:
+        shares = lesson.shares
+        if shares is None and section.ensemble == "weighted":
+            shares = shares_of([teacher_weight(teacher.section) for teacher in lesson.teachers])
+        return None, EnsembleCache(caches, shares, arrays.labels)
+    cache = caches[0] if caches else None
+    if not lesson.teachers or (cache is not None and not section.needs_teacher_online()):
         return None, cache
-    return open_model(_teacher_section(context), teacher, arrays, context.recipe.seed), cache
-
-
-def _teacher_section(context: Context) -> ModelSection:
-    if context.recipe.teacher is None:
-        raise RecipeError("this step needs a teacher section", where="teacher")
-    return context.recipe.teacher
+    teacher = lesson.teachers[0]
+    return open_model(teacher.section, teacher.entry, arrays, lesson.seed), cache

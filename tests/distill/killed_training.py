@@ -64,7 +64,8 @@ def attempt(folder: Path) -> None:
     """One training from wherever `folder` stands; writes `result.json` when it gets to its end."""
     torch.manual_seed(7)
     student, teacher = network(8), network(12)
-    losses = [LOSSES.parse({"ce": {"weight": 0.3}}), LOSSES.parse({"kl": {"weight": 0.7}})]
+    losses = [LOSSES.parse({"ce": {"weight": {"from": 0.3, "to": 0}}}), LOSSES.parse({"kl": {"weight": 0.7}})]
+    losses.append(LOSSES.parse({"taid": {"alpha": 0.1, "beta": 0.5}}))
     losses.append(LOSSES.parse({"hint": {"student": "4", "teacher": "4", "weight": 0.5}}))
     settings = TrainSettings.model_validate(SETTINGS)
     story = train(student, dataset(), settings, losses, seed=5, work=folder, progress=QUIET, teacher=teacher)

@@ -14,10 +14,9 @@ from edgekd.pipeline import train_models
 from edgekd.progress import Progress
 from edgekd.recipe import load_recipe
 from edgekd.steps.context import Context
-from edgekd.steps.data import prepare_data
-from edgekd.steps.document import _name
-from edgekd.steps.start import start_key
-from edgekd.steps.train import open_model
+from edgekd.steps.data import PreparedData, prepare_data
+from edgekd.steps.networks import FloatModel
+from edgekd.steps.train import Lesson, open_model
 from edgekd.store import Entry, Store, key_of
 
 from ..conftest import RECIPE
@@ -63,7 +62,7 @@ def test_a_start_needs_a_teacher_and_is_the_students(tmp_path: Path) -> None:
         del alone["teacher"]
         swapped = {**raw, "teacher": {**raw["teacher"], key: value}}
         for recipe, expected in (
-            (alone, "starts from the teacher; there is no"),
+            (alone, "starts from the one network of a teacher section"),
             (swapped, f"only a student can have '{key}'"),
         ):
             (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
@@ -74,7 +73,8 @@ def test_a_start_needs_a_teacher_and_is_the_students(tmp_path: Path) -> None:
 def test_a_pruned_student_has_the_teachers_model(tmp_path: Path) -> None:
     recipe = load_recipe(written(tmp_path, STUDENT, "student: {prune: {channels: 0.5}}")).recipe
     assert recipe.teacher is not None and recipe.student.model == recipe.teacher.model
-    assert _name(recipe.student) == "cifar_resnet 8, pruned"
+    entry = Entry(tmp_path, {}, "one", {})
+    assert FloatModel("student", recipe.student, entry, entry).name == "cifar_resnet 8, pruned"
 
 
 def test_pruned_then_distilled(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_pruned_then_distilled(tmp_path: Path) -> None:
     loaded = load_recipe(path)
     context = Context(loaded.recipe, loaded.raw, Store(tmp_path / "store", print), Progress(quiet=True))
     data = prepare_data(context)
-    teacher, student, alone = train_models(context, data)
+    teacher, student, alone = train_models(context, data).models
     assert student.entry.info["start"] == {"channels": {"layers": 3, "units_before": 112, "units_after": 56}}
     assert alone.entry.info["start"] == student.entry.info["start"]
     for model in (student, alone):
@@ -93,7 +93,7 @@ def test_pruned_then_distilled(tmp_path: Path) -> None:
         assert model.evaluation.info["macs"] < 0.6 * teacher.evaluation.info["macs"]
         assert model.evaluation.info["accuracy"] > 0.5
         inputs = json.loads((model.entry.folder / "entry.json").read_text())["inputs"]
-        assert inputs["start"] == start_key(context.recipe.student, context.recipe.teacher, teacher.entry)
+        assert inputs["start"]["teacher"] == teacher.key()
     opened = open_model(student.section, student.entry, data.open(), 0)
     assert cast(Any, opened).layer3[0].conv1.out_channels == 32
     assert student.entry.digest != alone.entry.digest
@@ -105,13 +105,13 @@ def test_what_a_student_is_made_of_is_in_its_key(tmp_path: Path) -> None:
     starts = [f"{{{resnet}, init: {init}}}" for init in ("alternate", "width", "{subset: {blocks: [0]}}")]
     starts += [f"{{prune: {{channels: {fields}}}}}" for fields in ("0.5", "0.25", "0.5, importance: magnitude")]
     keys: list[str] = []
+    data = PreparedData(Entry(tmp_path, {}, "data", {}), "data", "calibration")
     for student in starts:
         recipe = load_recipe(written(tmp_path, STUDENT, f"student: {student}")).recipe
+        assert recipe.teacher is not None
         for weights in ("one", "two"):
-            found = start_key(recipe.student, recipe.teacher, Entry(tmp_path, {}, weights, {}))
-            keys.append(key_of({"start": found}))
-        with pytest.raises(RecipeError, match="starts from the teacher, and there is none"):
-            start_key(recipe.student, recipe.teacher, None)
+            entry = Entry(tmp_path, {}, weights, {})
+            origin = FloatModel("teacher", recipe.teacher, entry, entry)
+            keys.append(key_of({"start": Lesson(data, recipe.student, [], [], 0, origin=origin).start()}))
     assert len(set(keys)) == len(keys) == 12
-    plain = load_recipe(written(tmp_path, STUDENT, f"student: {{{resnet}}}")).recipe
-    assert start_key(plain.student, plain.teacher, Entry(tmp_path, {}, "one", {})) is None
+    assert Lesson(data, recipe.student, [], [], 0).start() is None

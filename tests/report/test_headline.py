@@ -23,6 +23,31 @@ def test_full(full: Json) -> None:
     )
 
 
+def test_forgetting(full: Json) -> None:
+    full["forgetting"] = [
+        {"role": "student", "samples": 1000, "before": 0.9, "after": 0.85},
+        {"role": "student_alone", "samples": 1000, "before": 0.9, "after": None},
+    ]
+    text = " ".join(findings(Document.parse(full)))
+    assert "on the old task the student scores 85.0 % after learning the new one and 90.0 % before" in text
+    assert "a change of \u22125.0 points (95 % interval" in text
+    assert "trained on the new data alone, forgot is not known" in text
+
+
+def test_several_teachers_are_compared_as_their_ensemble(full: Json) -> None:
+    first, *others = full["models"]
+    members = [{**first, "role": f"teacher_{number}"} for number in (1, 2)]
+    bound = {
+        **first,
+        "role": "ensemble",
+        "name": "mean of teacher_1, teacher_2",
+        "history": None,
+        "parameters": 1711540,
+    }
+    full["models"] = [*members, *others, bound]
+    assert "keeps 92.5 % of its teacher's accuracy (87.31 % against 94.37 %) with 4.6 % of its" in sentence(full)
+
+
 def test_findings(full: Json) -> None:
     text = " ".join(findings(Document.parse(full)))
     assert "by +1.37 points" in text and "a gain" in text

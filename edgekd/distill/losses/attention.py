@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from edgekd.distill.layer_maps import PairLoss
 from edgekd.distill.loss import Outputs, Shapes
+from edgekd.distill.ramp import Weight
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,7 +31,7 @@ class Attention(PairLoss):
         pairs: layers to compare, e.g. `{layer2: layer2, layer3: layer3}` or `uniform`.
     """
 
-    weight: float = Field(default=1000.0, ge=0)
+    weight: Weight = 1000.0
 
     def build(self, shapes: Shapes) -> nn.Module | None:
         """Nothing to learn; checks that every layer has spatial extent."""

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from edgekd.distill.loss import IGNORED, Loss, Outputs, Shapes
+from edgekd.distill.ramp import Weight
 from edgekd.distill.vectors import feature_pair, feature_widths, projector_of, unit
 from edgekd.errors import ModelError
 
@@ -53,7 +54,7 @@ class Crd(Loss):
         momentum: share of the old value when the bank is renewed.
     """
 
-    weight: float = Field(default=0.8, ge=0)
+    weight: Weight = 0.8
     student: str | None = None
     teacher: str | None = None
     width: int = Field(default=128, ge=1)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from edgekd.distill.loss import IGNORED, Loss, Outputs, Shapes
+from edgekd.distill.ramp import Temperature, value_at
 from edgekd.distill.require import teacher_logits
 from edgekd.errors import ModelError
 
@@ -41,7 +42,7 @@ class Deit(Loss):
 
     variant: Literal["hard", "soft"] = "hard"
     alpha: float = Field(default=0.5, ge=0, le=1)
-    temperature: float = Field(default=3.0, gt=0)
+    temperature: Temperature = 3.0
     head: str = "head"
     head_dist: str = "head_dist"
 
@@ -64,6 +65,7 @@ class Deit(Loss):
         """The formula above."""
         from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
+        temperature = value_at(self.temperature, outputs.progress)
         teacher = teacher_logits(outputs, "deit")
         head, head_dist = outputs.student_taps[self.head], outputs.student_taps[self.head_dist]  # (B, K)
         labelled = (outputs.labels != IGNORED).sum().clamp_min(1)
@@ -71,7 +73,7 @@ class Deit(Loss):
         if self.variant == "hard":
             taught = cross_entropy(head_dist, teacher.argmax(1))
         else:
-            target = log_softmax(teacher / self.temperature, dim=1)
-            student = log_softmax(head_dist / self.temperature, dim=1)
-            taught = kl_div(student, target, reduction="batchmean", log_target=True) * self.temperature**2
+            target = log_softmax(teacher / temperature, dim=1)
+            student = log_softmax(head_dist / temperature, dim=1)
+            taught = kl_div(student, target, reduction="batchmean", log_target=True) * temperature**2
         return (1 - self.alpha) * truth + self.alpha * taught

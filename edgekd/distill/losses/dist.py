@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from edgekd.distill.loss import Loss, Outputs
+from edgekd.distill.ramp import Temperature, value_at
 from edgekd.distill.require import teacher_logits
 
 if TYPE_CHECKING:
@@ -38,12 +39,13 @@ class Dist(Loss):
 
     beta: float = Field(default=2.0, ge=0)
     gamma: float = Field(default=2.0, ge=0)
-    temperature: float = Field(default=4.0, gt=0)
+    temperature: Temperature = 4.0
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
-        target = (teacher_logits(outputs, "dist") / self.temperature).softmax(1)  # (B, K)
-        student = (outputs.student / self.temperature).softmax(1)  # (B, K)
+        temperature = value_at(self.temperature, outputs.progress)
+        target = (teacher_logits(outputs, "dist") / temperature).softmax(1)  # (B, K)
+        student = (outputs.student / temperature).softmax(1)  # (B, K)
         inter = 1 - _correlation(student, target, dim=1).mean()
         if len(student) < 2:
             return self.beta * inter

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from edgekd.distill.loss import IGNORED, Loss, Outputs
+from edgekd.distill.ramp import Temperature, value_at
 from edgekd.distill.require import teacher_logits
 
 if TYPE_CHECKING:
@@ -39,18 +40,19 @@ class DecoupledKnowledgeDistillation(Loss):
 
     alpha: float = Field(default=1.0, ge=0)
     beta: float = Field(default=8.0, ge=0)
-    temperature: float = Field(default=4.0, gt=0)
+    temperature: Temperature = 4.0
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         from torch.nn.functional import kl_div
 
+        temperature = value_at(self.temperature, outputs.progress)
         kept = outputs.labels != IGNORED
         labels = outputs.labels[kept]
-        target = _decoupled(teacher_logits(outputs, "dkd")[kept] / self.temperature, labels)
-        student = _decoupled(outputs.student[kept] / self.temperature, labels)
+        target = _decoupled(teacher_logits(outputs, "dkd")[kept] / temperature, labels)
+        student = _decoupled(outputs.student[kept] / temperature, labels)
         tckd, nckd = (kl_div(q, p, reduction="sum", log_target=True) for q, p in zip(student, target, strict=True))
-        return (self.alpha * tckd + self.beta * nckd) * (self.temperature**2 / max(len(labels), 1))
+        return (self.alpha * tckd + self.beta * nckd) * (temperature**2 / max(len(labels), 1))
 
 
 def _decoupled(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from edgekd.distill.loss import Loss, Outputs
+from edgekd.distill.ramp import Temperature, value_at
 from edgekd.distill.require import teacher_logits
 
 if TYPE_CHECKING:
@@ -28,15 +27,16 @@ class KullbackLeibler(Loss):
     """KL(teacher || student) at a temperature, times the temperature squared: Hinton, Vinyals, Dean 2015.
 
     Attributes:
-        temperature: softens both distributions; the report's temperature table helps to choose it.
+        temperature: softens both distributions, a number or a ramp; the report's temperature table helps to choose it.
     """
 
-    temperature: float = Field(default=4.0, gt=0)
+    temperature: Temperature = 4.0
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         from torch.nn.functional import kl_div, log_softmax
 
-        target = log_softmax(teacher_logits(outputs, "kl") / self.temperature, dim=1)  # (B, K)
-        student = log_softmax(outputs.student / self.temperature, dim=1)  # (B, K)
-        return kl_div(student, target, reduction="batchmean", log_target=True) * self.temperature**2
+        temperature = value_at(self.temperature, outputs.progress)
+        target = log_softmax(teacher_logits(outputs, "kl") / temperature, dim=1)  # (B, K)
+        student = log_softmax(outputs.student / temperature, dim=1)  # (B, K)
+        return kl_div(student, target, reduction="batchmean", log_target=True) * temperature**2

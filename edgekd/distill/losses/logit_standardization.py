@@ -17,9 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from edgekd.distill.loss import Loss, Outputs
+from edgekd.distill.ramp import Temperature, Weight, value_at
 from edgekd.distill.require import teacher_logits
 
 if TYPE_CHECKING:
@@ -33,16 +32,17 @@ class LogitStandardization(Loss):
         temperature: base temperature, of z-scores: of the order of 1 whatever the range of the logits.
     """
 
-    weight: float = Field(default=9.0, ge=0)
-    temperature: float = Field(default=2.0, gt=0)
+    weight: Weight = 9.0
+    temperature: Temperature = 2.0
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         from torch.nn.functional import kl_div
 
-        target = (_standardized(teacher_logits(outputs, "logit_standardization")) / self.temperature).log_softmax(1)
-        student = (_standardized(outputs.student) / self.temperature).log_softmax(1)  # (B, K)
-        return kl_div(student, target, reduction="batchmean", log_target=True) * self.temperature**2
+        temperature = value_at(self.temperature, outputs.progress)
+        target = (_standardized(teacher_logits(outputs, "logit_standardization")) / temperature).log_softmax(1)
+        student = (_standardized(outputs.student) / temperature).log_softmax(1)  # (B, K)
+        return kl_div(student, target, reduction="batchmean", log_target=True) * temperature**2
 
 
 def _standardized(logits: Tensor) -> Tensor:

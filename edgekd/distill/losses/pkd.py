@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
-
 from edgekd.distill.layer_maps import LayerMap, PairLoss, Rule
 from edgekd.distill.loss import Layers, Outputs, Shapes
+from edgekd.distill.ramp import Weight
 from edgekd.distill.vectors import projection, projector_of, token_widths, unit
 from edgekd.errors import ModelError
 
@@ -35,7 +34,7 @@ class Pkd(PairLoss):
         pairs: `skip`, `last`, another rule, or pairs of blocks.
     """
 
-    weight: float = Field(default=100.0, ge=0)
+    weight: Weight = 100.0
     pairs: LayerMap = Rule(rule="skip")
 
     def resolve(self, layers: Layers) -> Self:

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from pydantic import Field
-
 from edgekd.distill.layer_maps import LayerMap, explicit, pairs
 from edgekd.distill.loss import Layers, Loss, Outputs
+from edgekd.distill.ramp import Weight
 from edgekd.distill.vectors import feature_pair, unit, without_padding
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class Similarity(Loss):
         pairs: layers to compare, as pairs or a rule; null compares the networks' outputs.
     """
 
-    weight: float = Field(default=3000.0, ge=0)
+    weight: Weight = 3000.0
     pairs: LayerMap | None = None
 
     def resolve(self, layers: Layers) -> Self:

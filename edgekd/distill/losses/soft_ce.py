@@ -17,9 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from edgekd.distill.loss import Loss, Outputs
+from edgekd.distill.ramp import Temperature, value_at
 from edgekd.distill.require import teacher_logits
 
 if TYPE_CHECKING:
@@ -33,11 +32,12 @@ class SoftCrossEntropy(Loss):
         temperature: softens both distributions.
     """
 
-    temperature: float = Field(default=4.0, gt=0)
+    temperature: Temperature = 4.0
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         from torch.nn.functional import cross_entropy
 
-        target = (teacher_logits(outputs, "soft_ce") / self.temperature).softmax(dim=1)  # (B, K)
-        return cross_entropy(outputs.student / self.temperature, target) * self.temperature**2
+        temperature = value_at(self.temperature, outputs.progress)
+        target = (teacher_logits(outputs, "soft_ce") / temperature).softmax(dim=1)  # (B, K)
+        return cross_entropy(outputs.student / temperature, target) * temperature**2

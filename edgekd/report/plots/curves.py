@@ -32,23 +32,40 @@ def curves(
     """
     width, height = size
     canvas = Canvas(width, height)
-    frame = Frame(48, width - 12, 54, height - 44)
+    places = _legend([line.name for line in lines], width)
+    frame = Frame(48, width - 12, 54 + places[-1][1], height - 44)
     epochs = [x for line in lines for x, _ in line.points]
     values = [y for line in lines for _, y in line.points]
     x = _epochs(min(epochs), max(epochs), frame, max(3, width // 60))
     y = fit(values, frame.bottom, frame.top, ticks=max(3, height // 55), bounds=bounds)
     canvas.axes(frame, x, y, "epoch", f"{y_title}, logarithmic" if y.log else y_title)
-    legend = frame.left
-    for line in lines:
-        canvas.line(legend, 12, legend + 22, 12, f"curve s{line.series} d{line.series}")
-        canvas.text(legend + 28, 16, line.name, "label")
-        legend += 28 + text_width(line.name) + 16
+    for line, (left, down) in zip(lines, places, strict=True):
+        canvas.line(left, 12 + down, left + 22, 12 + down, _css(line))
+        canvas.text(left + 28, 16 + down, line.name, "label")
     for line in lines:
         at = [(x(epoch), y(value)) for epoch, value in line.points]
         if len(at) > 1:
-            canvas.polyline(at, f"curve s{line.series} d{line.series}")
-        canvas.circle(*at[-1], 3.5, f"mark full s{line.series}", f"{line.name}: {line.points[-1][1]:.4g}")
+            canvas.polyline(at, _css(line))
+        canvas.circle(*at[-1], 3.5, f"mark full s{line.series % 6}", f"{line.name}: {line.points[-1][1]:.4g}")
     return canvas.svg(title, css)
+
+
+def _css(line: Curve) -> str:
+    """Six colours and four dash patterns: two series share both only when they are twelve apart."""
+    return f"curve s{line.series % 6} d{line.series % 4}"
+
+
+def _legend(names: Sequence[str], width: float) -> list[tuple[float, float]]:
+    """Where each name goes: from the left, and down by as many rows as those before it filled."""
+    places: list[tuple[float, float]] = []
+    left, down = 48.0, 0.0
+    for name in names:
+        needed = 28 + text_width(name)
+        if left > 48 and left + needed > width:
+            left, down = 48.0, down + 18
+        places.append((left, down))
+        left += needed + 16
+    return places
 
 
 def _epochs(low: float, high: float, frame: Frame, ticks: int) -> Scale:

@@ -9,7 +9,8 @@ from edgekd.report.compare import best_latency, smallest_batch
 from edgekd.report.document import NO_REASON, Document, Exported, Network
 
 ROLES = {"teacher": "Teacher", "student": "Student, distilled", "student_alone": "Student, trained alone"}
-ORDER = ("teacher", "student_alone", "student")
+ORDER = ("student_alone", "student")
+"""These close the list; teachers and whatever came in between stand above them in the order of the run."""
 IN_FRAMEWORK = "only exported files are timed, each in its own runtime"
 COLUMNS = columns("", "Parameters|MACs|Size|Accuracy|Agrees with teacher|p50 ms|p90 ms|p99 ms|Peak memory")
 
@@ -17,7 +18,7 @@ COLUMNS = columns("", "Parameters|MACs|Size|Accuracy|Agrees with teacher|p50 ms|
 def section(document: Document) -> Section | None:
     """One table, grouped by target; the networks in their training framework come first."""
     batch = smallest_batch(document)
-    ranked = sorted(document.models, key=lambda item: ORDER.index(item.role) if item.role in ORDER else len(ORDER))
+    ranked = sorted(document.models, key=lambda item: item.role in ORDER and 1 + ORDER.index(item.role))
     groups = [Group(tuple(_network(document, network) for network in ranked), "Networks in torch")]
     for board in document.targets:
         files = [artifact for artifact in document.artifacts if artifact.target == board.name]
@@ -31,7 +32,7 @@ def section(document: Document) -> Section | None:
 
 def role(document: Document, network: Network) -> str:
     """How a network is called in the report."""
-    if network.role == "student" and document.network("teacher") is None:
+    if network.role == "student" and document.teacher is None:
         return "Student"
     return ROLES.get(network.role, units.name(network.role))
 
@@ -46,7 +47,7 @@ def _footnote(batch: int | None) -> str:
 
 
 def _network(document: Document, network: Network) -> Row:
-    teacher = Cell("is the teacher", tone="muted") if network.role == "teacher" else None
+    teacher = Cell("is the teacher", tone="muted") if network is document.teacher else None
     return (
         Cell(role(document, network), note=network.name),
         *_shape(network, network.role),
@@ -70,7 +71,7 @@ def _shape(network: Network | None, name: str) -> tuple[Cell, Cell]:
 
 def _scores(document: Document, source: Network | Exported, teacher: Cell | None = None) -> Row:
     """Size, accuracy, and agreement with the teacher."""
-    accuracy, no_teacher = source.accuracy, document.network("teacher") is None
+    accuracy, no_teacher = source.accuracy, document.teacher is None
     reason = "the run has no teacher" if no_teacher else source.reason("agreement_with_teacher")
     samples = accuracy.samples if accuracy else None
     agreement = number(source.agreement_with_teacher, lambda known: units.percent(known, samples), reason)

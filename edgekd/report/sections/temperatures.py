@@ -42,10 +42,13 @@ def _row(item: Temperature, most: float | None, used: set[float]) -> Row:
 
 
 def recipe_temperatures(recipe: Mapping[str, JsonValue]) -> set[float]:
-    """The temperatures that the recipe's losses name."""
+    """The temperatures that the recipe's losses name; of a ramp, both ends."""
     distill = recipe.get("distill")
     losses = distill.get("losses") if isinstance(distill, dict) else None
     named = [loss for loss in losses if isinstance(loss, dict)] if isinstance(losses, list) else []
     options = [found for loss in named for found in loss.values() if isinstance(found, dict)]
-    values = [found.get("temperature") for found in options]
+    given = [found.get("temperature") for found in options]
+    values = [
+        end for value in given for end in ([value.get("from"), value.get("to")] if isinstance(value, dict) else [value])
+    ]
     return {float(value) for value in values if isinstance(value, int | float)}

@@ -13,7 +13,9 @@ from edgekd.report.plots.curves import Curve, curves
 from edgekd.report.sections.comparison import role
 
 SERIES = {"teacher": 0, "student": 1, "student_alone": 2}
-COLUMNS = columns("", "Epochs|Best epoch|Best validation accuracy|Final training loss|Terms of the final loss|Time")
+COLUMNS = columns(
+    "", "Epochs|Steps|Best epoch|Best validation accuracy|Final training loss|Terms of the final loss|Time"
+)
 ACCURACY = "Validation accuracy per epoch"
 LOSS = "Training loss per epoch; networks trained on different losses have different levels, so compare shapes only"
 UNRECORDED = "the training loop did not record it"
@@ -31,7 +33,7 @@ def section(document: Document) -> Section | None:
     drawn = tuple(plot for plot in plots if isinstance(plot, Plot))
     blocks: list[Block] = [plot for plot in plots if not isinstance(plot, Plot)]
     blocks += [Figures(drawn)] if drawn else []
-    rows = (_row(role(document, network), network.name, history) for network, history in trained)
+    rows = (_row(role(document, network), network, history) for network, history in trained)
     foot = "Selection is on the validation split; the test split is scored once, at the end."
     blocks.append(table("Training in figures", COLUMNS, rows, cards=True, foot=foot))
     idle = [role(document, network) for network in document.models if not network.history]
@@ -51,7 +53,8 @@ def _plot(
     for network, history in trained:
         points = tuple((float(epoch.epoch), y) for epoch in history if (y := value(epoch)) is not None)
         if points:
-            lines.append(Curve(units.name(network.role), points, SERIES.get(network.role, 3)))
+            others = sum(line.series >= len(SERIES) for line in lines)
+            lines.append(Curve(units.name(network.role), points, SERIES.get(network.role, len(SERIES) + others)))
     if not lines:
         return Paragraph(f"{caption}: not measured: {UNRECORDED}.", "muted")
     ends = "; ".join(f"{line.name} {line.points[0][1]:.3g} to {line.points[-1][1]:.3g}" for line in lines)
@@ -64,14 +67,15 @@ def _plot(
     return Plot(f"{caption}.{alone}", wide, narrow, f"first to last epoch: {ends}")
 
 
-def _row(title: str, name: str, history: list[Epoch]) -> Row:
+def _row(title: str, network: Network, history: list[Epoch]) -> Row:
     scored = [(epoch.validation_accuracy, epoch) for epoch in history if epoch.validation_accuracy is not None]
     top, best = max(scored, key=lambda pair: pair[0], default=(None, None))
     seconds = [epoch.seconds for epoch in history if epoch.seconds is not None]
     terms = ", ".join(f"{name} {units.significant(value)}" for name, value in history[-1].terms.items())
     return (
-        Cell(title, note=name),
+        Cell(title, note=network.name),
         Cell(units.integer(len(history))),
+        number(network.steps, units.integer, UNRECORDED),
         number(best.epoch if best else None, units.integer, UNRECORDED),
         number(top, units.percent, UNRECORDED),
         number(history[-1].train_loss, units.significant, UNRECORDED),

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from edgekd.report.plots.canvas import text_width
 from edgekd.report.plots.curves import Curve, curves
 from edgekd.report.plots.scatter import Mark, scatter
 
@@ -72,6 +73,17 @@ def test_curves(epochs: int) -> None:
     assert len(root.findall(f"{SVG}circle")) == 3
     ticks = [node.text for node in root.findall(f"{SVG}text") if node.get("class") == "tick"]
     assert len(ticks) <= 24 and not re.search(r"nan|inf", svg)
+
+
+@pytest.mark.parametrize("width", [520, 356])
+def test_many_names_wrap_and_none_looks_like_another(width: int) -> None:
+    lines = [Curve(f"generation {n}", ((1.0, 1.0 + n), (2.0, 2.0 + n)), n) for n in range(9)]
+    svg = curves(lines, (width, 300), (0, 100), y_title="accuracy, %", title="t", css="wide")
+    labels = [re.search(rf'<text class="label" x="([\d.]+)" y="([\d.]+)"[^>]*>generation {n}<', svg) for n in range(9)]
+    places = [(float(label[1]), float(label[2])) for label in labels if label]
+    assert len(set(places)) == 9 and all(x + text_width("generation 8") <= width for x, _ in places)
+    assert len({y for _, y in places}) > 1 and places == sorted(places, key=lambda place: (place[1], place[0]))
+    assert len(set(re.findall(r'<polyline class="(curve s\d d\d)"', svg))) == 9
 
 
 def test_curves_use_no_colour_of_their_own() -> None:
