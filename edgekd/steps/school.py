@@ -110,7 +110,7 @@ class School:
         return found
 
     def bound(self, role: str, members: Sequence[FloatModel]) -> None:
-        """Lists what the networks answer together."""
+        """Lists what the networks answer together, by weight: confidence needs labels, which a test withholds."""
         weights = [teacher_weight(member.section) for member in members]
         self.bounds.append(Ensemble(role, members, evaluate_ensemble(self.context, self.data, members, weights)))
 
