@@ -100,6 +100,7 @@ class Training:
                     self._save(work, identity)
             self._end_epoch(before + time.monotonic() - started)
             self._save(work, identity)
+            self.progress.epoch(self.history[-1])
 
     def finish(self) -> dict[str, Any]:
         """Puts the best weights into the model, back on the CPU, and tells the story."""

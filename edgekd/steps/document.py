@@ -72,6 +72,7 @@ def document(
         "artifacts": artifacts,
         "gates": gates,
         "targets": [_target_row(target) for target in targets],
+        "search": context.search,
         "warnings": [*context.recipe.warnings(), *facts["warnings"], *facts["calibration"]["warnings"]],
     }
     numbers["warnings"] += slower_than_float(Document.parse(numbers))
