@@ -16,6 +16,7 @@ from edgekd.steps.data import PreparedData, prepare_data
 from edgekd.steps.document import FloatModel, Made, document
 from edgekd.steps.evaluate import evaluate
 from edgekd.steps.export import Source, Variant, describe, export_files, place_artifact, rules_for
+from edgekd.steps.safeguards import after_teaching, before_teaching
 from edgekd.steps.train import cache_teacher, train_student, train_teacher
 from edgekd.steps.verify import measure, verify
 from edgekd.target import Target
@@ -73,6 +74,8 @@ def train_models(context: Context, data: PreparedData) -> list[FloatModel]:
     if teacher is not None and recipe.teacher is not None:
         evaluation = evaluate(context, data, recipe.teacher, teacher, temperatures=True)
         models.append(FloatModel("teacher", recipe.teacher, teacher, evaluation))
+        for warning in before_teaching(context, data, teacher):
+            context.progress.warn(warning)
         outputs = cache_teacher(context, data, teacher)
     student = train_student(context, data, teacher, outputs)
     models.append(FloatModel("student", recipe.student, student, evaluate(context, data, recipe.student, student)))
@@ -81,6 +84,8 @@ def train_models(context: Context, data: PreparedData) -> list[FloatModel]:
         models.append(
             FloatModel("student_alone", recipe.student, alone, evaluate(context, data, recipe.student, alone))
         )
+    for warning in after_teaching(context, data, {model.role: model.entry for model in models}):
+        context.progress.warn(warning)
     return models
 
 

@@ -20,6 +20,7 @@ from edgekd.report.document import Document
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
 from edgekd.steps.evaluate import test_logits
+from edgekd.steps.safeguards import after_teaching, before_teaching
 from edgekd.steps.verify import LOGITS
 from edgekd.store import Entry
 from edgekd.target import Target
@@ -73,7 +74,13 @@ def document(
         "gates": gates,
         "targets": [_target_row(target) for target in targets],
         "search": context.search,
-        "warnings": [*context.recipe.warnings(), *facts["warnings"], *facts["calibration"]["warnings"]],
+        "warnings": [
+            *context.recipe.warnings(),
+            *([] if teacher is None else before_teaching(context, data, teacher.entry)),
+            *after_teaching(context, data, {model.role: model.entry for model in models}),
+            *facts["warnings"],
+            *facts["calibration"]["warnings"],
+        ],
     }
     numbers["warnings"] += slower_than_float(Document.parse(numbers))
     return numbers

@@ -81,6 +81,8 @@ def tune(
 
 def search(job: Job, progress: Progress, workers: int = 1) -> dict[str, Any]:
     """Does what is left of the search's trials; returns the report document's `search` part."""
+    from edgekd.steps.data import prepare_data
+    from edgekd.steps.safeguards import before_teaching
     from edgekd.tune.study import counted, locked, own_values, recover, repair
     from edgekd.tune.summary import summary
     from edgekd.tune.worker import work
@@ -93,6 +95,9 @@ def search(job: Job, progress: Progress, workers: int = 1) -> dict[str, Any]:
         recover(study, own_values(recipe, job.search))
         left = job.trials - sum(map(counted, study.get_trials(deepcopy=False)))
         if left > 0:
+            context = job.context(progress)
+            for warning in [] if teacher is None else before_teaching(context, prepare_data(context), teacher):
+                progress.warn(warning)
             progress.note(f"search: {left} of {job.trials} trials to do, {workers} at a time")
             work(job) if workers == 1 else _spawn(job, workers, lock)
         found = summary(study, job.search, len(data.open().indices("validation")))
@@ -101,7 +106,7 @@ def search(job: Job, progress: Progress, workers: int = 1) -> dict[str, Any]:
 
 
 def _spawn(job: Job, workers: int, lock: int) -> None:
-    """Runs worker processes and waits for them; each holds the search's lock too, so that none outlives it unnoticed."""
+    """Runs worker processes and waits for them; each holds the search's lock too: none outlives it unnoticed."""
     options = {
         "recipe": str(job.loaded.path),
         "folder": str(job.folder),

@@ -55,8 +55,8 @@ class SearchSection(BaseModel):
 
     Attributes:
         trials: students to train, those that were stopped early included.
-        fraction: share of the training split, of each class alike, that a trial learns from. All are scored on the whole
-            validation split.
+        fraction: share of the training split, of each class alike, that a trial learns from. All are scored on the
+            whole validation split.
         space: path of a key in the recipe to its values, e.g. `distill.losses.kl.temperature: {low: 1, high: 10}`. A
             loss is named as in the report: `kl`, a second one `kl_2`.
         objectives: what is looked for: the best validation `accuracy`, or the best trade with the number of

@@ -160,7 +160,7 @@ def tried(searched: Searched) -> list[Any]:
 
 
 def whole_keys(search: SearchSection, raw: Mapping[str, Any], validate: Callable[[Any], Any]) -> set[str]:
-    """Ranges of whole numbers: where the recipe's JSON keeps the lowest value an integer, where it has decimals none."""
+    """Keys whose ranges are of whole numbers: those whose lowest value stays an integer in the validated recipe."""
     found: set[str] = set()
     for path, searched in search.space.items():
         if searched.bounds is not None:

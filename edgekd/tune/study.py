@@ -106,7 +106,7 @@ def own_values(recipe: Recipe, search: SearchSection) -> dict[str, Any]:
         except PathError:
             continue
         if searched.bounds is None:
-            found |= {path: json.dumps(choice) for choice in searched.choices or [] if choice == value}
+            found.update((path, json.dumps(choice)) for choice in searched.choices or [] if choice == value)
         elif isinstance(value, int | float) and searched.bounds[0] <= value <= searched.bounds[1]:
             found[path] = value
     return found

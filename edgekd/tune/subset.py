@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,7 @@ NOWHERE = 255
 """No split has this number: neither training nor scoring finds these samples."""
 
 
-def reduced_split(
-    split: NDArray[np.uint8], labels: NDArray[np.int64], fraction: float, seed: int
-) -> NDArray[np.uint8]:
+def reduced_split(split: NDArray[np.uint8], labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.uint8]:
     """The split with `fraction` of each class's training samples (at least one), and without the test split.
 
     Args:
@@ -56,4 +54,5 @@ def trial_data(data: PreparedData, fraction: float, seed: int) -> TrialData:
     arrays = data.open()
     split = reduced_split(arrays.split, arrays.labels, fraction, seed)
     digest = key_of({"data": data.digest, "split": hashlib.sha256(split.tobytes()).hexdigest()})
-    return TrialData(**{**vars(data), "digest": digest}, split=split)
+    fields: dict[str, Any] = {**vars(data), "digest": digest, "split": split}
+    return TrialData(**fields)

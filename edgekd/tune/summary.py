@@ -109,8 +109,8 @@ def best_recipe(recipe: Recipe, found: dict[str, Any], source: str) -> str:
     states = [row["state"] for row in trials]
     head = [
         f"{recipe.name}: the best of {len(trials)} trials of `edgekd tune {source}`.",
-        f"Trial {best['number'] + 1}: {100 * best['accuracy']:.2f} % of {found['validation_samples']} validation samples, "
-        f"{best['parameters']} parameters, trained on {100 * found['fraction']:g} % of the training split.",
+        f"Trial {best['number'] + 1}: {100 * best['accuracy']:.2f} % of {found['validation_samples']} validation "
+        f"samples, {best['parameters']} parameters, trained on {100 * found['fraction']:g} % of the training split.",
         f"{states.count('complete')} trials complete, {states.count('pruned')} stopped early, "
         f"{states.count('fail')} failed. Its values:",
         *(f"    {path}: {value}" for path, value in best["values"].items()),

@@ -235,7 +235,7 @@ def main() -> None:
     try:
         work(Job(loaded, folder, store, **options), parent)
     except EdgekdError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

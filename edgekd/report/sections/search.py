@@ -40,10 +40,10 @@ def _sentence(search: Search, best: SearchTrial) -> str:
     counts = ", ".join(f"{states.count(state)} {word}" for state, word in STATES.items() if state in states)
     score = units.percent(best.accuracy or 0, search.validation_samples)
     return (
-        f"{len(states)} trials: {counts}. The best one, trial {best.number + 1}, reached {score} on the validation split "
-        f"({units.integer(search.validation_samples)} samples), trained on {units.share(search.fraction)} of the training "
-        "split. No trial saw the test split. The networks of this report were trained anew with its values, on all of "
-        "the training split."
+        f"{len(states)} trials: {counts}. The best one, trial {best.number + 1}, reached {score} on the validation "
+        f"split ({units.integer(search.validation_samples)} samples), trained on {units.share(search.fraction)} of the "
+        "training split. No trial saw the test split. The networks of this report were trained anew with its values, "
+        "on all of the training split."
     )
 
 
@@ -96,8 +96,8 @@ def _plot(search: Search) -> Block:
         for number in search.front
     )
     caption = (
-        f"Accuracy against size of the {len(marks)} complete trials; up and to the left is better. Filled marks are the "
-        "Pareto front: no trial is both as small and as accurate, except the same. Bars are 95 % Wilson intervals."
+        f"Accuracy against size of the {len(marks)} complete trials; up and to the left is better. Filled marks are "
+        "the Pareto front: no trial is both as small and as accurate, except the same. Bars are 95 % Wilson intervals."
     )
     title = f"Accuracy against size, the front: {summary}"
     wide = scatter(marks, 900, 420, title, "wide", axes=AXES, unit="thousand parameters", front=front)
