@@ -22,14 +22,10 @@ CALLED = {"student": "the distilled student", "student_alone": "the student trai
 
 def before_teaching(context: Context, data: PreparedData, teacher: Entry) -> list[str]:
     """Warnings about the pair of teacher and student, and the losses' temperatures; none when nothing is distilled."""
-    recipe = context.recipe
-    if (
-        recipe.teacher is None
-        or recipe.distill is None
-        or not any(loss.needs_teacher for loss in recipe.distill.losses)
-    ):
+    section, distill = context.recipe.teacher, context.recipe.distill
+    if section is None or distill is None or not any(loss.needs_teacher for loss in distill.losses):
         return []
-    return early_warnings(_teaching(context, data, recipe.teacher, teacher), recipe.distill.losses)
+    return early_warnings(_teaching(context, data, section, teacher), distill.losses)
 
 
 def after_teaching(context: Context, data: PreparedData, trained: Mapping[str, Entry]) -> list[str]:
