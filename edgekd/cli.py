@@ -186,11 +186,17 @@ def targets(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None
 
 
 @app.command()
-def methods(family: Annotated[str | None, typer.Argument(metavar="[FAMILY]")] = None, json_: Json = False) -> None:
-    """List what a recipe can name: losses, compressors, formats, readers, models and more."""
+def methods(
+    family: Annotated[str | None, typer.Argument(metavar="[FAMILY]")] = None,
+    find: Annotated[
+        str | None, typer.Option("--find", metavar="WORDS", help="Only methods whose description has these words.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """List what a recipe can name, with its papers: losses, compressors, formats, readers, models and more."""
     from edgekd.listing import families, method_table
 
-    chosen = families(family)
+    chosen = families(family, find)
     print(json.dumps(chosen, indent=1) if json_ else method_table(chosen))
 
 

@@ -19,7 +19,7 @@ from edgekd.distill.loss import Loss
 from edgekd.distill.temperature import entropy_share
 
 WIDEST_GAP = 10.0
-"""Teacher's parameters over the student's; above it an assistant of intermediate size is two steps of 3 times or more."""
+"""Teacher's parameters over the student's; above it, an assistant halfway makes two steps of more than 3 times."""
 NEAR_UNIFORM, NEAR_HARD = 0.95, 0.02
 """Shares of log K. Above, all classes look alike; below, a soft label of 10 classes adds 0.07 bits to the hard one."""
 OFTEN_WRONG = 0.1
