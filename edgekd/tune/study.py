@@ -56,9 +56,9 @@ def open_study(folder: Path, name: str, search: SearchSection) -> Study:
     # Reported from epoch 1 on: the first epoch, often all warm-up, stops no trial.
     pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2)
     storage = optuna.storages.JournalStorage(backend)
-    return optuna.create_study(
-        study_name=name, storage=storage, directions=directions, load_if_exists=True, pruner=pruner
-    )
+    if name in {known.study_name for known in storage.get_all_studies()}:
+        return optuna.load_study(study_name=name, storage=storage, pruner=pruner)
+    return optuna.create_study(study_name=name, storage=storage, directions=directions, pruner=pruner)
 
 
 @contextmanager

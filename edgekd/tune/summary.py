@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +94,11 @@ def _importances(study: Study, search: SearchSection, complete: int) -> tuple[di
         return None, "only one key was searched, so there is nothing to compare it with"
     if complete < FEWEST:
         return None, f"{complete} complete trials are too few to tell, {FEWEST} are the least"
-    found = get_param_importances(
-        study, evaluator=PedAnovaImportanceEvaluator(), target=lambda trial: -_accuracy(trial)
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a reminder that low targets are taken as good: hence the minus
+        found = get_param_importances(
+            study, evaluator=PedAnovaImportanceEvaluator(), target=lambda trial: -_accuracy(trial)
+        )
     total = sum(found.values())
     if not total > 0:
         return None, "all trials were about equally good"
