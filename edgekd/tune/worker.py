@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from edgekd.errors import EdgekdError, RecipeError
+from edgekd.errors import EdgekdError, RecipeError, StoreError
 from edgekd.progress import Progress
 from edgekd.recipe import LoadedRecipe, Recipe, load_recipe, validated
 from edgekd.steps.context import Context
@@ -180,6 +180,8 @@ def _do(
         study.tell(trial, state=TrialState.PRUNED)
         progress.note("stopped early: at this epoch the median of the others was better")
         return
+    except StoreError:
+        raise  # no fault of the values: a full disk would fail every trial
     except EdgekdError as error:
         trial.set_user_attr("reason", str(error))
         study.tell(trial, state=TrialState.FAIL)
