@@ -66,12 +66,11 @@ def run_command(
     quiet: Quiet = False,
 ) -> None:
     """Do everything: distil, compress, export, verify, benchmark, report. Resumes where it stopped."""
-    result = _run(recipe, target, out, store, quiet, "report")
-    if json_:
-        print(json.dumps(result.document, indent=1))
-    else:
-        for path in result.reports.values():
-            print(path)
+    _print(_run(recipe, target, out, store, quiet, "report"), json_)
+
+
+def _print(result: Any, as_json: bool) -> None:
+    print(json.dumps(result.document, indent=1) if as_json else "\n".join(map(str, result.reports.values())))
 
 
 @app.command()
@@ -113,6 +112,32 @@ def export(
 ) -> None:
     """Up to the exported files, without verifying or timing them."""
     _run(recipe, target, out, store, quiet, "export")
+
+
+@app.command()
+def tune(
+    recipe: RecipeFile,
+    trials: Annotated[
+        int | None, typer.Option("--trials", min=1, help="Trials to reach; by default as the recipe says.")
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that do trials at the same time.")] = 1,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, metavar="MINUTES", help="No trial starts after this time.")
+    ] = None,
+    out: Out = None,
+    store: StoreFolder = None,
+    json_: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search the values of the recipe's `search` section, then do everything with the best ones. Resumes."""
+    from edgekd.progress import Progress
+    from edgekd.recipe import load_recipe
+    from edgekd.tune import tune as run
+
+    folder = out or Path("runs") / recipe.stem
+    kept, progress = store or folder.parent / ".store", Progress(quiet=quiet)
+    result = run(load_recipe(recipe), folder, kept, progress, trials=trials, workers=workers, minutes=timeout)
+    _print(result, json_)
 
 
 @app.command()
@@ -161,11 +186,17 @@ def targets(name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None
 
 
 @app.command()
-def methods(family: Annotated[str | None, typer.Argument(metavar="[FAMILY]")] = None, json_: Json = False) -> None:
-    """List what a recipe can name: losses, compressors, formats, readers, models and more."""
+def methods(
+    family: Annotated[str | None, typer.Argument(metavar="[FAMILY]")] = None,
+    find: Annotated[
+        str | None, typer.Option("--find", metavar="WORDS", help="Only methods whose description has these words.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """List what a recipe can name, with its papers: losses, compressors, formats, readers, models and more."""
     from edgekd.listing import families, method_table
 
-    chosen = families(family)
+    chosen = families(family, find)
     print(json.dumps(chosen, indent=1) if json_ else method_table(chosen))
 
 

@@ -86,13 +86,14 @@ class Family(Generic[M]):
         """Every method's name, sorted; imports no method file."""
         return sorted(path.stem for path in self._folder().glob("*.py") if not path.stem.startswith("_"))
 
+    def docstrings(self) -> dict[str, str]:
+        """Each method's name with its file's docstring, read without importing it."""
+        trees = {name: ast.parse((self._folder() / f"{name}.py").read_text(encoding="utf-8")) for name in self.names()}
+        return {name: ast.get_docstring(tree) or "" for name, tree in trees.items()}
+
     def summaries(self) -> dict[str, str]:
-        """Each method's name with the first line of its file's docstring, read without importing it."""
-        found: dict[str, str] = {}
-        for name in self.names():
-            tree = ast.parse((self._folder() / f"{name}.py").read_text(encoding="utf-8"))
-            found[name] = (ast.get_docstring(tree) or "").split("\n")[0]
-        return found
+        """Each method's name with the first line of its docstring."""
+        return {name: text.split("\n")[0] for name, text in self.docstrings().items()}
 
     def load(self, name: str) -> type[M]:
         """Imports the file called `name` and returns its one method.

@@ -16,6 +16,7 @@ from edgekd.steps.data import PreparedData, prepare_data
 from edgekd.steps.document import Made, document
 from edgekd.steps.export import Source, Variant, describe, export_files, place_artifact, rules_for
 from edgekd.steps.networks import FloatModel
+from edgekd.steps.safeguards import after_teaching, before_teaching
 from edgekd.steps.school import School
 from edgekd.steps.verify import measure, verify
 from edgekd.target import Target
@@ -72,9 +73,13 @@ def train_models(context: Context, data: PreparedData) -> School:
     if distill is None:
         school.teach("student", school.student, school.teachers)
         return school
+    for warning in before_teaching(context, data, school.teachers):
+        school.warn(warning)
     distill.strategy.run(school)
     if "student_alone" in distill.baselines:
         school.alone("student_alone")
+    for warning in after_teaching(context, data, school.models):
+        school.warn(warning)
     return school
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 SILENT_SECONDS = 2.0
@@ -31,6 +31,9 @@ class Progress:
     def warn(self, text: str) -> None:
         """One line that the user should act on; never silenced."""
         print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """Called after each epoch of a training with its row of the history; a search stops a poor one here."""
 
     def track(self, iterable: Iterable[T], total: int | None, label: str) -> Iterator[T]:
         """Passes the items on and shows how far they are.

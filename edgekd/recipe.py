@@ -22,6 +22,7 @@ from edgekd.family import MethodFieldsError
 from edgekd.gates import GatesSection
 from edgekd.models import ModelSection, TeacherSection
 from edgekd.recipe_rules import Problem, combination_problems
+from edgekd.tune.section import SearchSection
 
 UNITS = {"_ms": "milliseconds", "_s": "seconds", "_bytes": "bytes", "_points": "percentage points"}
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -43,6 +44,7 @@ class Recipe(BaseModel):
         export: which formats and precisions; by default what each target prefers.
         benchmark: what is timed.
         gates: what fails the run.
+        search: what `edgekd tune` varies; every other command takes the values as written.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +60,7 @@ class Recipe(BaseModel):
     export: ExportSection = ExportSection()
     benchmark: BenchmarkSection = BenchmarkSection()
     gates: GatesSection = GatesSection()
+    search: SearchSection | None = None
 
     def all_teachers(self) -> Sequence[ModelSection]:
         """The one teacher, or the several, or none."""
@@ -90,11 +93,13 @@ class LoadedRecipe:
         recipe: the validated models.
         raw: the YAML as written: what manifests and reports quote.
         path: the file.
+        expanded: the YAML with environment variables and the paths of targets filled in.
     """
 
     recipe: Recipe
     raw: dict[str, Any]
     path: Path
+    expanded: dict[str, Any]
 
 
 def load_recipe(path: Path) -> LoadedRecipe:
@@ -121,15 +126,34 @@ def load_recipe(path: Path) -> LoadedRecipe:
     problems = list(_duplicate_keys(node, ()))
     raw = cast(dict[str, Any], raw)
     expanded = _with_target_paths(_expand(raw, (), problems), path.parent)
-    recipe: Recipe | None = None
-    try:
-        recipe = Recipe.model_validate(expanded, context={"folder": path.parent})
-    except ValidationError as error:
-        problems += _problems(error, Recipe, ())
-    problems += combination_problems(recipe, expanded)
+    recipe, found = validated(expanded, path.parent)
+    problems += found
+    if (search := _search(recipe, expanded)) is not None:
+        from edgekd.tune.space import space_problems
+
+        problems += space_problems(search, expanded, lambda changed: validated(changed, path.parent)[1])
     if problems or recipe is None:
         raise RecipeError(_listing(path, node, problems))
-    return LoadedRecipe(recipe, raw, path)
+    return LoadedRecipe(recipe, raw, path, expanded)
+
+
+def validated(expanded: dict[str, Any], folder: Path) -> tuple[Recipe | None, list[Problem]]:
+    """The recipe of expanded YAML, or None, and what is wrong with it; paths are relative to `folder`."""
+    recipe: Recipe | None = None
+    problems: list[Problem] = []
+    try:
+        recipe = Recipe.model_validate(expanded, context={"folder": folder})
+    except ValidationError as error:
+        problems += _problems(error, Recipe, ())
+    return recipe, problems + combination_problems(recipe, expanded)
+
+
+def _search(recipe: Recipe | None, expanded: dict[str, Any]) -> SearchSection | None:
+    """The search section, also of a recipe that is wrong elsewhere; None without one, or when it is wrong itself."""
+    try:
+        return SearchSection.model_validate(expanded["search"]) if recipe is None else recipe.search
+    except (KeyError, ValidationError):
+        return None
 
 
 def recipe_schema() -> dict[str, Any]:

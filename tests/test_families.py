@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from edgekd.listing import all_families
+from edgekd.errors import RecipeError
+from edgekd.listing import all_families, families, method_table, papers
 
 EVERY = [(family, name) for family, found in all_families().items() for name in found.names()]
 
@@ -18,6 +19,43 @@ def test_method(family: str, name: str) -> None:
     assert method.__doc__ and all_families()[family].summaries()[name].endswith(".")
     assert method.model_config["frozen"] and method.model_config["extra"] == "forbid"
     assert method.model_json_schema()["type"] == "object"
+
+
+@pytest.mark.parametrize("loss", all_families()["loss"].names())
+def test_every_loss_names_its_paper(loss: str) -> None:
+    named = papers(all_families()["loss"].docstrings()[loss])
+    assert any("https://arxiv.org/abs/" in paper for paper in named), named
+    for paper in named:
+        assert paper in method_table(families("loss"))
+
+
+def test_papers_of_a_docstring() -> None:
+    text = (
+        "Relations between samples: Park et al. 2019.\n\nThe weights of 2020.5 and B = 2019 are not papers.\n"
+        "Park, Kim, Lu, Cho 2019, Relational Knowledge\nDistillation, https://arxiv.org/abs/1904.05068, section 3.2\n"
+        "He et al. 2015 (https://arxiv.org/abs/1512.03385, section 4.2) and Loshchilov and Hutter 2019. Old, Book 1998."
+    )
+    assert papers(text) == [
+        "Park, Kim, Lu, Cho 2019, https://arxiv.org/abs/1904.05068",
+        "He et al. 2015, https://arxiv.org/abs/1512.03385",
+        "Loshchilov and Hutter 2019",
+        "Old, Book 1998",
+    ]
+    assert papers("Least loss of information.") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("paying more attention to attention", "attention"), ("FITNETS", "hint"), ("1503.02531", "kl"), ("hint", "hint")],
+)
+def test_a_loss_is_found_by_what_its_paper_calls_it(words: str, found: str) -> None:
+    assert found in families("loss", words)["loss"]
+    assert "cifar_resnet" not in families(None, words).get("model", {})
+
+
+def test_nothing_found() -> None:
+    with pytest.raises(RecipeError, match="fewer words"):
+        families("loss", "perpetual motion")
 
 
 def test_reading_every_method_imports_no_torch() -> None:

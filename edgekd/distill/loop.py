@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from edgekd.data.arrays import ImageData
 from edgekd.distill.batches import Batches, epoch_order, from_numpy
+from edgekd.distill.digest import weights_digest
 from edgekd.distill.ensemble import EnsembleCache
 from edgekd.distill.fingerprint import fingerprint
 from edgekd.distill.inference import logits_of, probe
@@ -31,7 +32,7 @@ from edgekd.distill.settings import TrainSettings
 from edgekd.distill.state import has_state, read_state, write_state
 from edgekd.distill.task import Task
 from edgekd.distill.task_checks import batch_plan, check_task
-from edgekd.distill.teacher import freeze, verify_frozen
+from edgekd.distill.teacher import freeze, verify_frozen, verify_unchanged
 from edgekd.distill.teacher_cache import TeacherCache
 from edgekd.distill.threads import all_cores
 from edgekd.errors import EdgekdError
@@ -101,6 +102,7 @@ class Training:
                     self._save(work, identity)
             self._end_epoch(before + time.monotonic() - started)
             self._save(work, identity)
+            self.progress.epoch(self.history[-1])
 
     def finish(self) -> dict[str, Any]:
         """Puts the best weights into the model, back on the CPU, and tells the story."""
@@ -294,5 +296,8 @@ def train(
         if state is not None:
             training.restore(state)
             progress.note(f"goes on at epoch {training.epoch + 1}, step {training.position} of {training.steps}")
+        before = None if teacher is None else weights_digest(teacher)
         training.run(work, identity)
+        if teacher is not None:
+            verify_unchanged(teacher, before)
         return training.finish()

@@ -87,12 +87,14 @@ class Loss(Method):
     Attributes:
         needs_teacher: the loss reads the teacher's logits.
         looks_inside: the loss compares inner layers of the teacher, so that the teacher runs in every step.
+        softens_logits: a field `temperature`, where there is one, divides the teacher's logits as they are.
         weight: factor of this term, a number or a ramp over the training; weights are used as given and need not sum
             to 1.
     """
 
     needs_teacher: ClassVar[bool] = True
     looks_inside: ClassVar[bool] = False
+    softens_logits: ClassVar[bool] = True
     weight: Weight = 1.0
 
     def resolve(self, layers: Layers) -> Self:

@@ -94,3 +94,8 @@ def value_at(number: float | Ramp, progress: float) -> float:
 def mean_of(number: float | Ramp) -> float:
     """The number's average over the training."""
     return number.mean() if isinstance(number, Ramp) else number
+
+
+def ends(number: float | Ramp) -> tuple[float, ...]:
+    """The number, or both ends of its ramp."""
+    return (number.start, number.end) if isinstance(number, Ramp) else (number,)

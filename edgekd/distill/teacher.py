@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from edgekd.distill.digest import weights_digest
 from edgekd.errors import ModelError
 from edgekd.models.modules import named_modules
 
@@ -30,4 +31,18 @@ def verify_frozen(teacher: nn.Module) -> None:
             "the teacher is not frozen",
             received=what,
             accepted="a model whose eval() reaches all its modules and whose parameters need no gradient",
+        )
+
+
+def verify_unchanged(teacher: nn.Module, digest: str | None) -> None:
+    """Refuses a teacher whose weights or buffers are no longer those of `digest`.
+
+    Raises:
+        ModelError: something wrote to it while it taught.
+    """
+    if weights_digest(teacher) != digest:
+        raise ModelError(
+            "the teacher changed while it taught",
+            received="other weights or buffers after the training than before",
+            accepted="a model whose forward pass in evaluation mode writes to none of its parameters and buffers",
         )

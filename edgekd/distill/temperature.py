@@ -23,15 +23,20 @@ def temperature_table(logits: NDArray[np.floating]) -> list[dict[str, float]]:
     """
     rows: list[dict[str, float]] = []
     for temperature in TEMPERATURES:
-        scaled = logits.astype(np.float64) / temperature
-        scaled -= scaled.max(axis=1, keepdims=True)
-        log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-        p = np.exp(log_p)
-        rows.append(
-            {
-                "temperature": temperature,
-                "entropy_bits": float(-(p * log_p).sum(axis=1).mean() / np.log(2)),
-                "top1_probability": float(p.max(axis=1).mean()),
-            }
-        )
+        entropy, top = _softened(logits, temperature)
+        rows.append({"temperature": temperature, "entropy_bits": entropy / np.log(2), "top1_probability": top})
     return rows
+
+
+def entropy_share(logits: NDArray[np.floating], temperature: float) -> float:
+    """Mean entropy over log K: 0 for hard labels, 1 where all classes look alike."""
+    return _softened(logits, temperature)[0] / np.log(logits.shape[1])
+
+
+def _softened(logits: NDArray[np.floating], temperature: float) -> tuple[float, float]:
+    """Mean entropy in nats and mean top probability of the softened logits."""
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    log_p = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+    p = np.exp(log_p)
+    return float(-(p * log_p).sum(axis=1).mean()), float(p.max(axis=1).mean())

@@ -14,12 +14,13 @@ from edgekd.report.sections import (
     data,
     environment,
     gates,
+    search,
     targets,
     temperatures,
     training,
 )
 
-MAIN = (comparison, accuracy_latency, targets, training, temperatures, data, environment)
+MAIN = (comparison, accuracy_latency, targets, training, search, temperatures, data, environment)
 
 
 def build(document: Document) -> Page:

@@ -61,6 +61,7 @@ def document(context: Context, school: School, made: Sequence[Made], targets: Se
         "artifacts": artifacts,
         "gates": gates,
         "targets": [_target_row(target) for target in targets],
+        "search": context.search,
         "forgetting": school.forgetting(),
         "warnings": [
             *context.recipe.warnings(),

@@ -271,3 +271,41 @@ def test_impossible_data_and_models(data: ImageData, tmp_path: Path) -> None:
     hint = [LOSSES.parse({"hint": {"student": "2", "teacher": "layer9"}})]
     with pytest.raises(ModelError, match="teacher has no layer 'layer9'"):
         attempt(network(), data, losses=hint, teacher=network())
+
+
+class Restless(nn.Module):
+    """A teacher that counts its calls in a buffer."""
+
+    calls: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = network(1)
+        self.register_buffer("calls", torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return self.inner(images)
+
+
+def test_a_teacher_that_changes_while_it_teaches_is_refused(data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="changed while it taught"):
+        train(network(), data, settings(epochs=1), KD, seed=0, work=tmp_path, progress=QUIET, teacher=Restless())
+
+
+def test_every_epoch_is_told_after_it_is_saved_and_may_end_the_training(data: ImageData, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    class Watching(Progress):
+        def epoch(self, row: Any) -> None:
+            assert (tmp_path / STATE).is_file()
+            told.append(row)
+            if row["epoch"] == 2:
+                raise Stop
+
+    told: list[Any] = []
+    with pytest.raises(Stop):
+        train(network(), data, settings(), CE, seed=0, work=tmp_path, progress=Watching(quiet=True))
+    story = train(network(), data, settings(), CE, seed=0, work=tmp_path, progress=QUIET)
+    assert told == story["epochs"][:2] and len(story["epochs"]) == 3

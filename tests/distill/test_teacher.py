@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from edgekd.distill.teacher import freeze, verify_frozen
+from edgekd.distill.digest import weights_digest
+from edgekd.distill.teacher import freeze, verify_frozen, verify_unchanged
 from edgekd.errors import ModelError
 
 
@@ -40,3 +41,12 @@ def test_verify_finds_what_was_thawed_later() -> None:
     teacher.train()
     with pytest.raises(ModelError, match="training mode"):
         verify_frozen(teacher)
+
+
+def test_verify_finds_what_was_written_to() -> None:
+    teacher = freeze(nn.BatchNorm1d(2))
+    before = weights_digest(teacher)
+    verify_unchanged(teacher, before)
+    teacher.running_mean += 1  # pyright: ignore
+    with pytest.raises(ModelError, match="changed while it taught"):
+        verify_unchanged(teacher, before)

@@ -15,7 +15,7 @@ Sun, Ren, Li, Wang, Cao 2024, Logit Standardization in Knowledge Distillation, h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from edgekd.distill.loss import Loss, Outputs
 from edgekd.distill.ramp import Temperature, Weight, value_at
@@ -32,6 +32,7 @@ class LogitStandardization(Loss):
         temperature: base temperature, of z-scores: of the order of 1 whatever the range of the logits.
     """
 
+    softens_logits: ClassVar[bool] = False
     weight: Weight = 9.0
     temperature: Temperature = 2.0
 

@@ -1,4 +1,4 @@
-"""Accuracy against latency: one mark per file, a bar for its 95 % interval, labels beside the marks."""
+"""Accuracy against a cost: one mark per file or trial, a bar for its 95 % interval, labels beside the marks."""
 
 from __future__ import annotations
 
@@ -18,49 +18,64 @@ Point = tuple[float, float]
 
 
 class Mark(NamedTuple):
-    """One file.
+    """One file, or one trial of a search.
 
     Attributes:
-        latency_ms: median latency, > 0.
+        cost: median latency in ms, or another cost; > 0.
         accuracy: top-1 accuracy in [0, 1], with its interval `low` to `high`.
         label: written beside the mark.
-        filled: INT8; float32 is hollow.
+        filled: INT8, or a trial on the front; others are hollow.
         series: which colour, from 0; one per runtime.
+        named: whether the label is written; otherwise it shows only when the pointer rests on the mark.
     """
 
-    latency_ms: float
+    cost: float
     accuracy: float
     low: float
     high: float
     label: str
     filled: bool
     series: int
+    named: bool = True
 
 
-def scatter(marks: Sequence[Mark], width: int, height: int, title: str, css: str) -> str:
-    """The figure as SVG; `marks` holds at least one."""
+def scatter(
+    marks: Sequence[Mark],
+    width: int,
+    height: int,
+    title: str,
+    css: str,
+    *,
+    axes: tuple[str, str] = ("median latency, ms", "test accuracy, %"),
+    unit: str = "ms",
+    front: Sequence[int] = (),
+) -> str:
+    """The figure as SVG; `marks` holds at least one. `front` are positions of marks that a line joins."""
     canvas = Canvas(width, height)
     frame = Frame(44, width - 14, 30, height - 44)
-    times = [mark.latency_ms for mark in marks]
-    x = fit(times, frame.left + 10, frame.right - 10, ticks=max(3, width // 90), bounds=(0.0, math.inf))
+    costs = [mark.cost for mark in marks]
+    x = fit(costs, frame.left + 10, frame.right - 10, ticks=max(3, width // 90), bounds=(0.0, math.inf))
     spread = [100 * value for mark in marks for value in (mark.low, mark.high)]
     y = fit(spread, frame.bottom, frame.top, ticks=max(3, height // 60), bounds=(0.0, 100.0), log=False)
     scale_note = ", logarithmic" if x.log else ""
-    canvas.axes(frame, x, y, f"median latency, ms{scale_note}", "test accuracy, %")
-    centres = [(x(mark.latency_ms), y(100 * mark.accuracy)) for mark in marks]
+    canvas.axes(frame, x, y, f"{axes[0]}{scale_note}", axes[1])
+    centres = [(x(mark.cost), y(100 * mark.accuracy)) for mark in marks]
     bars = [(at, y(100 * mark.high), at, y(100 * mark.low)) for mark, (at, _) in zip(marks, centres, strict=True)]
     places = _places(frame, marks, centres, bars)
+    if front:
+        canvas.polyline([centres[index] for index in front], "curve s0 d2")
     for mark, bar in zip(marks, bars, strict=True):
         canvas.line(*bar, f"interval s{mark.series % 6}")
-    for centre, (box, far) in zip(centres, places, strict=True):
-        if far:
+    for mark, centre, (box, far) in zip(marks, centres, places, strict=True):
+        if far and mark.named:
             canvas.line(*centre, min(max(centre[0], box[0]), box[2]), min(max(centre[1], box[1]), box[3]), "leader")
     for mark, centre in zip(marks, centres, strict=True):
         draw, kind = (canvas.circle, "full") if mark.filled else (canvas.square, "hollow")
-        text = f"{mark.label}: {mark.latency_ms:.3g} ms, {100 * mark.accuracy:.2f} %"
+        text = f"{mark.label}: {mark.cost:.3g} {unit}, {100 * mark.accuracy:.2f} %"
         draw(*centre, MARK, f"mark {kind} s{mark.series % 6}", text)
     for mark, (box, _) in zip(marks, places, strict=True):
-        canvas.text(box[0], box[3] - 3, mark.label, "label")
+        if mark.named:
+            canvas.text(box[0], box[3] - 3, mark.label, "label")
     return canvas.svg(title, css)
 
 
@@ -72,7 +87,7 @@ def _places(
     taken += [(at - 1, top, at + 1, bottom) for at, top, _, bottom in bars]
     found: dict[int, tuple[Box, bool]] = {}
     for index in sorted(range(len(marks)), key=lambda index: centres[index]):
-        found[index] = _free_place(frame, marks[index].label, centres[index], taken)
+        found[index] = _free_place(frame, marks[index].label if marks[index].named else "", centres[index], taken)
         taken.append(found[index][0])
     return [found[index] for index in range(len(marks))]
 

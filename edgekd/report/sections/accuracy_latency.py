@@ -30,7 +30,7 @@ def section(document: Document) -> Section | None:
     if len(marks) == 1:
         caption += " Only one file has both figures, so nothing can be compared here."
     summary = "; ".join(
-        f"{mark.label} {units.significant(mark.latency_ms)} ms at {units.percent(mark.accuracy)}" for mark in marks
+        f"{mark.label} {units.significant(mark.cost)} ms at {units.percent(mark.accuracy)}" for mark in marks
     )
     wide = scatter(marks, 900, 420, f"{TITLE}: {summary}", "wide")
     narrow = scatter(marks, 356, 440, f"{TITLE}: {summary}", "narrow")
