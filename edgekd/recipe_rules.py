@@ -43,6 +43,7 @@ def combination_problems(recipe: Recipe | None, raw: Mapping[str, Any]) -> list[
     problems = list(_target_problems(raw))
     if recipe is not None:
         problems += _section_problems(recipe)
+        problems += _kind_problems(recipe)
         problems += _file_problems(recipe)
     return problems
 
@@ -96,6 +97,34 @@ def _section_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(("export", "precisions"), "int8 needs a compress section, e.g. compress: {method: int8_static}")
     if len(set(recipe.targets)) < len(recipe.targets):
         yield Problem(("targets",), "a target is named twice")
+
+
+def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Models that cannot read the data, and trainings that do not fit its task."""
+    data, distill = recipe.data, recipe.distill
+    kind = data.reader.kind
+    for role, section in (("teacher", recipe.teacher), ("student", recipe.student)):
+        if section is None:
+            continue
+        model = section.model
+        if model.kind not in ("any", kind):
+            yield Problem((role, "model"), f"'{model.method_name}' reads {model.kind}s, the data are {kind}s")
+        elif kind == "text" and (reason := model.misfit(data.task, data.max_length)):
+            yield Problem((role, "model", model.method_name), reason)
+        if section.train is not None and data.task == "embedding":
+            yield Problem((role, "train"), "labels train classes; a teacher of embeddings is used with its own weights")
+        if section.train is not None and section.train.augment and kind == "text":
+            yield Problem((role, "train", "augment"), "crops and flips are for images")
+    if distill is None:
+        return
+    if distill.train.augment and kind == "text":
+        yield Problem(("distill", "train", "augment"), "crops and flips are for images")
+    if data.task == "embedding":
+        for index, loss in enumerate(distill.losses):
+            if not loss.needs_teacher:
+                yield Problem(("distill", "losses", index), f"'{loss.method_name}' learns classes, not embeddings")
+        if "student_alone" in distill.baselines:
+            yield Problem(("distill", "baselines"), "'student_alone' learns classes; an embedding needs its teacher")
 
 
 def _file_problems(recipe: Recipe) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgekd.backends import versions
 from edgekd.data import data_key, prepare
-from edgekd.data.arrays import ImageData
+from edgekd.data.dataset import Dataset, load_data
 from edgekd.steps.context import Context
 from edgekd.store import Entry, key_of, source_digest
 
@@ -25,13 +25,13 @@ class PreparedData:
     digest: str
     calibration_digest: str
 
-    def open(self) -> ImageData:
+    def open(self) -> Dataset:
         """Memory-maps the arrays."""
-        return ImageData.load(self.entry.folder)
+        return load_data(self.entry.folder)
 
 
 def prepare_data(context: Context) -> PreparedData:
-    """The recipe's images: decoded, split, with their calibration set."""
+    """The recipe's samples: decoded or tokenised, split, with their calibration set."""
     recipe = context.recipe
     inputs = {
         "data": data_key(recipe.data, recipe.seed),
@@ -42,6 +42,7 @@ def prepare_data(context: Context) -> PreparedData:
         "data", inputs, lambda folder: prepare(recipe.data, recipe.seed, folder, context.progress)
     )
     facts = entry.info
-    seen = {name: entry.files[name] for name in ("images.npy", "labels.npy", "split.npy")}
+    calibration = {name: value for name, value in entry.files.items() if name.startswith("calibration")}
+    seen = {name: value for name, value in entry.files.items() if name not in calibration and name != "data.json"}
     digest = key_of({**seen, "classes": facts["classes"], "preprocess": facts["preprocess"]})
-    return PreparedData(entry, digest, entry.files["calibration.npy"])
+    return PreparedData(entry, digest, key_of(calibration))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,13 @@ from edgekd.steps.data import PreparedData
 from edgekd.steps.train import WEIGHTS, open_model
 from edgekd.store import Entry, source_digest
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekd.data.dataset import Dataset
+
 LOGITS = "logits.npy"
+CENTROIDS = "centroids.npy"
 
 
 def evaluate(
@@ -30,6 +36,8 @@ def evaluate(
         section: the model's architecture.
         model: the training step's entry.
         temperatures: also tabulate the entropy of its soft labels on the validation split.
+
+    MACs of a text network are those of one text of the median length of the test split, `macs_tokens`.
     """
     inputs = {
         "model": section.model.model_dump(mode="json"),
@@ -44,21 +52,30 @@ def evaluate(
     def build(folder: Path) -> Mapping[str, Any]:
         from edgekd.benchmark.metrics import accuracy
         from edgekd.distill import predict
+        from edgekd.distill.centroids import centroids, scored
         from edgekd.distill.temperature import temperature_table
         from edgekd.models import parameter_count
-        from edgekd.models.macs import macs
 
         arrays = data.open()
         network = open_model(section, model, arrays, context.recipe.seed)
-        test = arrays.indices("test")
-        logits = predict(network, arrays, test)
-        np.save(folder / LOGITS, logits)
-        table = temperature_table(predict(network, arrays, arrays.indices("validation"))) if temperatures else None
+        test, embeds = arrays.indices("test"), arrays.task == "embedding"
+        outputs = predict(network, arrays, test)
+        np.save(folder / LOGITS, outputs)
+        centers = None
+        if embeds:
+            train = arrays.indices("train")
+            centers = centroids(predict(network, arrays, train), arrays.targets(train), len(arrays.classes))
+            np.save(folder / CENTROIDS, centers)
+        logits, labels = scored(arrays, outputs, test, centers)
+        table = None
+        if temperatures and not embeds:
+            validation = arrays.indices("validation")
+            table = temperature_table(scored(arrays, predict(network, arrays, validation), validation, None)[0])
         return {
-            "accuracy": accuracy(logits, arrays.labels[test]) if len(test) else None,
-            "samples": len(test),
+            "accuracy": accuracy(logits, labels) if len(labels) else None,
+            "samples": len(labels),
             "parameters": parameter_count(network),
-            "macs": macs(network, (arrays.preprocess.channels, *arrays.preprocess.size)),
+            **_work(network, arrays),
             "size_bytes": (model.folder / WEIGHTS).stat().st_size,
             "temperatures": table,
         }
@@ -66,6 +83,31 @@ def evaluate(
     return context.store.get("evaluation", inputs, build)
 
 
+def _work(network: nn.Module, arrays: Dataset) -> dict[str, int | None]:
+    """MACs of one sample, and of how many tokens it is."""
+    import torch
+
+    from edgekd.models.macs import macs_of
+
+    test = arrays.indices("test")
+    if arrays.kind == "image":
+        return {"macs": macs_of(network, [torch.as_tensor(arrays.inputs(test[:1])[0])]), "macs_tokens": None}
+    lengths = arrays.inputs(test)[1].sum(axis=1)
+    tokens = int(np.median(lengths)) if len(lengths) else int(arrays.preprocess.to_json()["max_length"])
+    ids = torch.ones(1, tokens, dtype=torch.int64)
+    return {"macs": macs_of(network, [ids, ids]), "macs_tokens": tokens}
+
+
 def test_logits(evaluation: Entry) -> NDArray[np.float32]:
-    """`(N, K)` float32 logits on the test split."""
+    """The network's outputs on the test split: `(N, K)` float32 logits, a row per token where those are classified."""
     return np.load(evaluation.folder / LOGITS)
+
+
+def class_logits(
+    data: PreparedData, evaluation: Entry, outputs: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Logits and labels of what is scored, from test outputs of the evaluated network or of a file made from it."""
+    from edgekd.distill.centroids import scored
+
+    arrays, path = data.open(), evaluation.folder / CENTROIDS
+    return scored(arrays, outputs, arrays.indices("test"), np.load(path) if path.is_file() else None)

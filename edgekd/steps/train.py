@@ -17,7 +17,7 @@ from edgekd.store import Entry, source_digest
 if TYPE_CHECKING:
     from torch import nn
 
-    from edgekd.data.arrays import ImageData
+    from edgekd.data.dataset import Dataset
     from edgekd.distill.teacher_cache import TeacherCache
 
 WEIGHTS = "model.safetensors"
@@ -33,7 +33,7 @@ def _inputs(context: Context, data: PreparedData, section: ModelSection) -> dict
     }
 
 
-def open_model(section: ModelSection, entry: Entry, data: ImageData, seed: int) -> nn.Module:
+def open_model(section: ModelSection, entry: Entry, data: Dataset, seed: int) -> nn.Module:
     """The network of a training step with the weights that the step stored, in eval mode."""
     from edgekd.models.checkpoint import load_into, read_tensors
 
@@ -146,7 +146,7 @@ def train_student(
 
 
 def _teaching(
-    context: Context, section: DistillSection, arrays: ImageData, teacher: Entry | None, outputs: Entry | None
+    context: Context, section: DistillSection, arrays: Dataset, teacher: Entry | None, outputs: Entry | None
 ) -> tuple[nn.Module | None, TeacherCache | None]:
     """What the losses look at: the cached outputs, the teacher itself where that is not enough, or neither."""
     from edgekd.distill.teacher_cache import TeacherCache
