@@ -74,7 +74,7 @@ def calibration_error(logits: NDArray[Any], labels: NDArray[np.int64], bins: int
 def worst_classes(
     logits: NDArray[Any], labels: NDArray[np.int64], classes: Sequence[str], count: int = 10
 ) -> list[dict[str, Any]]:
-    """The classes of lowest recall, worst first: `class`, `recall` in [0, 1], `samples`, `mistaken_for` most often."""
+    """The classes of lowest recall, worst first: `name`, `recall` in [0, 1], `samples`, `mistaken_for` most often."""
     chosen = _top1(logits, len(labels))
     rows: list[dict[str, Any]] = []
     for index, name in enumerate(classes):
@@ -83,7 +83,7 @@ def worst_classes(
         if len(own):
             other = classes[int(wrong.argmax())] if wrong.any() else None
             recall = float((own == index).mean())
-            rows.append({"class": name, "recall": recall, "samples": len(own), "mistaken_for": other})
+            rows.append({"name": name, "recall": recall, "samples": len(own), "mistaken_for": other})
     return sorted(rows, key=lambda row: (row["recall"], -row["samples"]))[:count]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ class Ragged:
         offsets: `(N + 1,)` int64; sequence i is `values[offsets[i]:offsets[i + 1]]`.
     """
 
-    values: NDArray[Any]
+    values: NDArray[np.int32]
     offsets: NDArray[np.int64]
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from functools import partial
@@ -27,9 +28,10 @@ from edgekd.progress import Progress
 
 PERCENTILES = (50, 90, 99, 100)
 
-# Domain shift: the share of tokens that the training texts do not have at all, and the ratio of the median lengths.
-# See tests/data/test_text_preparation.py for what texts of the same and of another domain give.
-UNSEEN_SHARE = 0.05
+# Domain shift: the share of tokens that no training text has. 100 test texts of Banking77 against its 9,000 training
+# texts: at most 0.9 % in 30 draws; against 600 training texts: 4 %; 300 lines of Wikipedia: 34 %.
+UNSEEN_SHARE = 0.1
+# And the ratio of the median lengths: 0.88 to 1.08 in those draws, 4.9 for Wikipedia.
 LENGTH_RATIO = 2.0
 
 
@@ -117,7 +119,7 @@ def _calibrate(
     return texts, {
         "samples": len(texts),
         "coverage": coverage,
-        "sha256": digest(texts.offsets).hex() + digest(texts.values).hex(),
+        "sha256": hashlib.sha256(texts.offsets.tobytes() + texts.values.tobytes()).hexdigest(),
         "overlap_removed": drawn.overlap_removed,
         "domain_shift": shift,
         "warnings": size_warnings(len(texts), wanted, coverage, "texts") + shift_warnings,
@@ -143,7 +145,7 @@ def _candidates(reader: Reader, tokenizer: Tokenizer, data: Prepared[Ragged]) ->
 def _coverage(drawn: Drawn, data: Prepared[Ragged], train: NDArray[np.int64] | None) -> dict[str, int] | None:
     """Texts of each class; labelled tokens of each class of texts of the training split whose tokens are classified."""
     if train is not None:
-        where = {data.digests[index]: index for index in train}
+        where = {data.digests[index]: index for index in map(int, train)}
         chosen = np.array([where[digest(ids)] for ids in drawn.samples], np.int64)
         labels = data.labels[data.samples.flat(chosen)]
         known = labels[labels >= 0].tolist()
@@ -160,7 +162,7 @@ def _shift(texts: Ragged, data: Prepared[Ragged], unknown_id: int | None) -> dic
     train = data.indices("train")
     tokens = np.asarray(data.samples.values[data.samples.flat(train)])
     return {
-        "unseen_share": round(float(1 - np.isin(texts.values, tokens).mean()), 6),
+        "unseen_share": round(1 - np.count_nonzero(np.isin(texts.values, tokens)) / len(texts.values), 6),
         "unknown_share": _share(texts.values, unknown_id),
         "train_unknown_share": _share(tokens, unknown_id),
         "median_length": float(np.median(texts.lengths)),
@@ -168,9 +170,9 @@ def _shift(texts: Ragged, data: Prepared[Ragged], unknown_id: int | None) -> dic
     }
 
 
-def _share(tokens: NDArray[Any], unknown_id: int | None) -> float | None:
+def _share(tokens: NDArray[np.int32], unknown_id: int | None) -> float | None:
     """Share of unknown tokens; None when the tokenizer knows everything."""
-    return None if unknown_id is None else round(float(np.mean(tokens == unknown_id)), 6)
+    return None if unknown_id is None else round(np.count_nonzero(tokens == unknown_id) / len(tokens), 6)
 
 
 def _shift_warnings(shift: dict[str, float | None]) -> list[str]:

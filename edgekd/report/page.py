@@ -14,12 +14,13 @@ from edgekd.report.sections import (
     data,
     environment,
     gates,
+    quality,
     targets,
     temperatures,
     training,
 )
 
-MAIN = (comparison, accuracy_latency, targets, training, temperatures, data, environment)
+MAIN = (comparison, accuracy_latency, quality, targets, training, temperatures, data, environment)
 
 
 def build(document: Document) -> Page:

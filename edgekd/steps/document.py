@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekd.artifact import Artifact
 from edgekd.benchmark.machine import environment
-from edgekd.benchmark.metrics import agreement
+from edgekd.benchmark.metrics import agreement, mean_cosine, quality
 from edgekd.gates import judge
 from edgekd.models import ModelSection
 from edgekd.report.compare import slower_than_float
 from edgekd.report.document import Document
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
-from edgekd.steps.evaluate import test_logits
+from edgekd.steps.evaluate import CENTROIDS, class_logits, test_logits
 from edgekd.steps.verify import LOGITS
 from edgekd.store import Entry
 from edgekd.target import Target
@@ -56,7 +57,7 @@ def document(
     """The report document (see `edgekd.report.document`)."""
     teacher = next((model for model in models if model.role == "teacher"), None)
     facts = data.entry.info
-    artifacts = [_artifact_row(item, teacher) for item in made]
+    artifacts = [_artifact_row(data, item, teacher) for item in made]
     gates = [_misfit_row(item) for item in made if item.misfits]
     for item, artifact in zip(made, artifacts, strict=True):
         gates += judge(context.recipe.gates, artifact, item.reference.evaluation.info["accuracy"])
@@ -66,7 +67,7 @@ def document(
         "recipe": context.raw,
         "environment": environment(),
         "data": facts,
-        "models": [_model_row(model, teacher) for model in models],
+        "models": [_model_row(data, model, teacher) for model in models],
         "temperatures": [] if teacher is None else teacher.evaluation.info["temperatures"],
         "temperature_max_entropy_bits": log2(len(facts["classes"])),
         "artifacts": artifacts,
@@ -78,7 +79,7 @@ def document(
     return numbers
 
 
-def _model_row(model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
+def _model_row(data: PreparedData, model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
     info = model.evaluation.info
     training = model.entry.info.get("training")
     return {
@@ -86,15 +87,32 @@ def _model_row(model: FloatModel, teacher: FloatModel | None) -> dict[str, Any]:
         "name": _name(model.section),
         "parameters": info["parameters"],
         "macs": info["macs"],
+        "macs_tokens": info["macs_tokens"],
         "size_bytes": info["size_bytes"],
         "accuracy": None
         if info["accuracy"] is None
         else {"value": info["accuracy"], "samples": info["samples"], "split": "test"},
-        "agreement_with_teacher": None
-        if teacher is None
-        else agreement(test_logits(teacher.evaluation), test_logits(model.evaluation)),
+        **_compared(data, model.evaluation, test_logits(model.evaluation), teacher),
         "history": None if training is None else training["epochs"],
     }
+
+
+def _compared(
+    data: PreparedData, evaluation: Entry, outputs: NDArray[Any], teacher: FloatModel | None
+) -> dict[str, Any]:
+    """Quality and agreement with the teacher of a network's or a file's outputs on the test split."""
+    logits, labels = class_logits(data, evaluation, outputs)
+    if not len(labels):
+        return {"agreement_with_teacher": None, "quality": None}
+    embeds = (evaluation.folder / CENTROIDS).is_file()
+    found = quality(logits, labels, data.entry.info["classes"], probabilities=not embeds)
+    if teacher is None:
+        return {"agreement_with_teacher": None, "quality": found}
+    theirs = test_logits(teacher.evaluation)
+    if embeds and theirs.shape == outputs.shape:
+        found["cosine_with_teacher"] = mean_cosine(outputs, theirs)
+    agrees = agreement(class_logits(data, teacher.evaluation, theirs)[0], logits)
+    return {"agreement_with_teacher": agrees, "quality": found}
 
 
 def _name(section: ModelSection) -> str:
@@ -102,7 +120,7 @@ def _name(section: ModelSection) -> str:
     return " ".join([method, *(str(value) for value in fields.values() if isinstance(value, str | int))])
 
 
-def _artifact_row(item: Made, teacher: FloatModel | None) -> dict[str, Any]:
+def _artifact_row(data: PreparedData, item: Made, teacher: FloatModel | None) -> dict[str, Any]:
     artifact, checked = item.artifact, item.verification.info
     measured = item.measurement
     logits = np.load(item.verification.folder / LOGITS)
@@ -120,7 +138,7 @@ def _artifact_row(item: Made, teacher: FloatModel | None) -> dict[str, Any]:
             "arithmetic": checked["arithmetic"],
             "runtime": checked["runtime"],
         },
-        "agreement_with_teacher": None if teacher is None else agreement(test_logits(teacher.evaluation), logits),
+        **_compared(data, item.reference.evaluation, logits, teacher),
         "parity": checked["parity"],
         "quantization": artifact.quantization,
         "measurement": None if isinstance(measured, str) else measured.info,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,8 +93,8 @@ def _work(network: nn.Module, arrays: Dataset) -> dict[str, int | None]:
     test = arrays.indices("test")
     if arrays.kind == "image":
         return {"macs": macs_of(network, [torch.as_tensor(arrays.inputs(test[:1])[0])]), "macs_tokens": None}
-    lengths = arrays.inputs(test)[1].sum(axis=1)
-    tokens = int(np.median(lengths)) if len(lengths) else int(arrays.preprocess.to_json()["max_length"])
+    lengths: list[int] = arrays.inputs(test)[1].sum(axis=1).tolist()
+    tokens = int(median(lengths))
     ids = torch.ones(1, tokens, dtype=torch.int64)
     return {"macs": macs_of(network, [ids, ids]), "macs_tokens": tokens}
 
