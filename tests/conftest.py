@@ -91,26 +91,6 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny_bert")
     text = "my card is lost the app broke please help with a transfer not here yet in out of now"
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *text.split(), "##s", "##ed", "!", "?", "."]
-        "card",
-        "is",
-        "lost",
-        "the",
-        "app",
-        "broke",
-        "please",
-        "help",
-        "with",
-        "a",
-        "transfer",
-        "not",
-        "here",
-        "yet",
-        "in",
-        "out",
-        "of",
-        "now",
-    ]
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words, "##s", "##ed", "!", "?", "."]
     tokenizer = Tokenizer(models.WordPiece({name: i for i, name in enumerate(vocabulary)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
