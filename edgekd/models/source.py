@@ -47,6 +47,12 @@ class ModelSource(Method):
         raise NotImplementedError
 
     @property
+    def title(self) -> str:
+        """What the report calls it: its name and its sizes."""
+        fields = self.model_dump(mode="json")[self.method_name]
+        return " ".join([self.method_name, *(str(value) for value in fields.values() if isinstance(value, str | int))])
+
+    @property
     def licence(self) -> str:
         """Licence of the architecture's code and published weights, as far as the source knows it."""
         raise NotImplementedError

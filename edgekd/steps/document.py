@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgekd.artifact import Artifact
 from edgekd.benchmark.machine import environment
-from edgekd.benchmark.metrics import agreement, mean_cosine, quality
+from edgekd.benchmark.metrics import accuracy, agreement, mean_cosine, quality
 from edgekd.gates import judge
 from edgekd.models import ModelSection
 from edgekd.report.compare import slower_than_float
@@ -84,7 +84,7 @@ def _model_row(data: PreparedData, model: FloatModel, teacher: FloatModel | None
     training = model.entry.info.get("training")
     return {
         "role": model.role,
-        "name": _name(model.section),
+        "name": model.section.model.title,
         "parameters": info["parameters"],
         "macs": info["macs"],
         "macs_tokens": info["macs_tokens"],
@@ -115,15 +115,11 @@ def _compared(
     return {"agreement_with_teacher": agrees, "quality": found}
 
 
-def _name(section: ModelSection) -> str:
-    ((method, fields),) = section.model.model_dump(mode="json").items()
-    return " ".join([method, *(str(value) for value in fields.values() if isinstance(value, str | int))])
-
-
 def _artifact_row(data: PreparedData, item: Made, teacher: FloatModel | None) -> dict[str, Any]:
     artifact, checked = item.artifact, item.verification.info
     measured = item.measurement
     logits = np.load(item.verification.folder / LOGITS)
+    scored, labels = class_logits(data, item.reference.evaluation, logits)
     return {
         "target": artifact.target,
         "model": artifact.model,
@@ -133,8 +129,8 @@ def _artifact_row(data: PreparedData, item: Made, teacher: FloatModel | None) ->
         "path": item.path,
         "size_bytes": model_size_bytes(artifact),
         "accuracy": {
-            "value": checked["accuracy"],
-            "samples": checked["samples"],
+            "value": accuracy(scored, labels),
+            "samples": len(labels),
             "arithmetic": checked["arithmetic"],
             "runtime": checked["runtime"],
         },

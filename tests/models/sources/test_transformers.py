@@ -118,7 +118,7 @@ def test_the_key_knows_the_bytes_and_the_licence_is_read(tiny_bert: Path, tmp_pa
     (moved / "model.safetensors").write_bytes(data)
     assert first.identity() != other.identity()
     (moved / "README.md").unlink()
-    assert "not stated" in other.licence
+    assert "not stated" in other.licence and other.title == "bert, 2 layers of width 32 (moved)"
     assert model_key(section(moved, layers=1)) != model_key(section(moved, layers=2))
 
 
