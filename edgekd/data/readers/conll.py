@@ -43,16 +43,21 @@ class Conll(Reader):
 
     def open(self) -> Listing:
         """Reads all texts; see Reader.open."""
-        parts: list[tuple[Split | None, str, Row]] = []
-        own: Split | None = None if self.test_path is None else "train"
-        parts += [(own, "train", row) for row in self._texts(self.path)]
+        own, test = (None if self.test_path is None else "train"), "test"
+        parts: list[tuple[Split | None, Row]] = [(own, row) for row in self._texts(self.path)]
         if self.test_path is not None:
-            parts += [("test", "test", row) for row in self._texts(self.test_path)]
-        classes = sorted({tag for _, _, (_, _, tags) in parts for tag in tags})
+            parts.extend((test, row) for row in self._texts(self.test_path))
+        classes = sorted({tag for _, (_, _, tags) in parts for tag in tags})
         index = {name: position for position, name in enumerate(classes)}
         samples = [
-            Sample(f"{part}/{line:08d}", partial(list, words), None, split, tuple(index[tag] for tag in tags))
-            for split, part, (line, words, tags) in parts
+            Sample(
+                f"{split or 'train'}/{line:08d}",
+                partial(list[str], words),
+                None,
+                split,
+                tuple(index[tag] for tag in tags),
+            )
+            for split, (line, words, tags) in parts
         ]
         return Listing(classes, samples)
 

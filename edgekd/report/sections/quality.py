@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgekd.report import units
 from edgekd.report.blocks import Cell, Column, Details, Paragraph, Row, Section, Table, columns, table
 from edgekd.report.cells import file, missing, number
-from edgekd.report.document import Document, Quality
+from edgekd.report.document import Document, Exported, Quality
 from edgekd.report.sections.comparison import ORDER, role
 
 HEADS = columns("", "Macro-F1|Calibration error|Worst class")
@@ -26,20 +26,24 @@ def section(document: Document) -> Section | None:
     """One row per network and file, and the ten worst classes of each, folded away."""
     networks = [item for name in ORDER for item in document.models if item.role == name]
     several = len({artifact.target for artifact in document.artifacts}) > 1
-    found: list[tuple[Cell, Quality]] = [
-        (Cell(role(document, item), note=item.name), item.quality) for item in networks if item.quality
-    ]
-    for artifact in document.artifacts:
-        if artifact.quality:
-            name = file(artifact)
-            found.append((name._replace(note=artifact.target) if several else name, artifact.quality))
+    made = [(Cell(role(document, item), note=item.name), item.quality) for item in networks if item.quality]
+    files = [(_file(item, several), item.quality) for item in document.artifacts if item.quality]
+    found = [*made, *files]
     if not found:
         return None
     embedded = any(quality.calibration_error is None for _, quality in found)
     notes = [Paragraph(HOW), *([Paragraph(EMBEDDED)] if embedded else [])]
-    folded = (Details(f"Worst classes: {_words(name)}", (_worst(quality),)) for name, quality in found)
+    folded = [Details(f"Worst classes: {name.text}", (_worst(name, quality),)) for name, quality in made]
+    if files:
+        folded.append(Details("Worst classes of the exported files", tuple(_worst(*pair) for pair in files)))
     blocks = (*notes, table("Beyond accuracy", _heads(embedded), (_row(*pair, embedded) for pair in found)), *folded)
     return Section("quality", "Quality per class", blocks)
+
+
+def _file(artifact: Exported, several: bool) -> Cell:
+    """The file's name, with its target under it where there are several."""
+    name = file(artifact)
+    return name._replace(note=artifact.target) if several else name
 
 
 def _heads(embedded: bool) -> tuple[Column, ...]:
@@ -58,7 +62,7 @@ def _row(name: Cell, quality: Quality, embedded: bool) -> Row:
     )
 
 
-def _worst(quality: Quality) -> Table:
+def _worst(name: Cell, quality: Quality) -> Table:
     rows = (
         (
             Cell(item.name),
@@ -68,8 +72,4 @@ def _worst(quality: Quality) -> Table:
         )
         for item in quality.worst_classes
     )
-    return table("The ten classes of lowest recall", WORST, rows)
-
-
-def _words(name: Cell) -> str:
-    return f"{name.text} ({name.note})" if name.note else name.text
+    return table(f"{name.text}, {name.note}: classes of lowest recall", WORST, rows)
