@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,25 @@ def test_a_student_of_classes(text: str, tmp_path: Path) -> None:
     assert found[1]["macs_tokens"] == found[0]["macs_tokens"] > 0 and found[1]["macs"] < found[0]["macs"] / 4
     again = distilled(written(tmp_path, text), tmp_path / "store")
     assert not any(model.entry.fresh or model.evaluation.fresh for model in again)
+
+
+def test_the_teachers_configuration_is_part_of_every_key(text: str, tiny_bert: Path, tmp_path: Path) -> None:
+    """Another number of heads keeps every weight's shape and bytes, and changes what the teacher answers."""
+    folder = shutil.copytree(tiny_bert, tmp_path / "bert")
+    start, end = text.index("  train:"), text.index("student:")
+    text = (text[:start] + text[end:]).replace("  baselines: [student_alone]\n", "").replace("epochs: 2", "epochs: 1")
+    text = text.replace(str(tiny_bert), str(folder), 2)  # the tokenizer's and the teacher's
+    config = (folder / "config.json").read_text()
+    found: list[list[FloatModel]] = []
+    for heads in (4, 2):
+        (folder / "config.json").write_text(
+            config.replace('"num_attention_heads": 4', f'"num_attention_heads": {heads}')
+        )
+        found.append(distilled(written(tmp_path, text), tmp_path / "store"))
+    (first, one), (second, other) = found
+    assert first.entry.digest == second.entry.digest and first.evaluation.digest != second.evaluation.digest
+    assert one.entry.digest != other.entry.digest
+    assert len(list((tmp_path / "store" / "teacher_outputs").glob("*/cache.json"))) == 2
 
 
 def test_a_student_of_embeddings(text: str, tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from edgekd.data.dataset import Dataset, load_data
 from edgekd.steps.context import Context
 from edgekd.store import Entry, key_of, source_digest
 
+READING = ("edgekd.data.ragged", "edgekd.data.texts")
+"""The code that makes a network's inputs of stored tokens: part of the key of whatever reads them."""
+
 
 @dataclass(frozen=True)
 class PreparedData:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgekd.backends import versions
 from edgekd.models import ModelSection
 from edgekd.steps.context import Context
-from edgekd.steps.data import PreparedData
+from edgekd.steps.data import READING, PreparedData
 from edgekd.steps.train import WEIGHTS, open_model
 from edgekd.store import Entry, source_digest
 
@@ -46,7 +46,7 @@ def evaluate(
         "weights": model.digest,
         "data": data.digest,
         "temperatures": temperatures,
-        "code": source_digest("edgekd.models", "edgekd.distill", "edgekd.steps"),
+        "code": source_digest("edgekd.models", "edgekd.distill", "edgekd.steps", *READING),
         "versions": versions("torch", "numpy"),
     }
 

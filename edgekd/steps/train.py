@@ -11,7 +11,7 @@ from edgekd.distill import DistillSection, train
 from edgekd.errors import RecipeError
 from edgekd.models import ModelSection, load, model_key
 from edgekd.steps.context import Context
-from edgekd.steps.data import PreparedData
+from edgekd.steps.data import READING, PreparedData
 from edgekd.store import Entry, source_digest
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _inputs(context: Context, data: PreparedData, section: ModelSection) -> dict
         "model": model_key(section),
         "data": data.digest,
         "seed": context.recipe.seed,
-        "code": source_digest("edgekd.models", "edgekd.distill"),
+        "code": source_digest("edgekd.models", "edgekd.distill", *READING),
         "versions": versions("torch", "numpy"),
     }
 
@@ -85,10 +85,11 @@ def cache_teacher(context: Context, data: PreparedData, teacher: Entry) -> Entry
     inputs = {
         "teacher": teacher.digest,
         "model": recipe.teacher.model.model_dump(mode="json"),
+        "identity": recipe.teacher.model.identity(),
         "data": data.digest,
         "seed": recipe.seed,
         "outputs": section.cache_key(),
-        "code": source_digest("edgekd.distill", "edgekd.models"),
+        "code": source_digest("edgekd.distill", "edgekd.models", *READING),
         "versions": versions("torch", "numpy"),
     }
 
@@ -115,6 +116,8 @@ def train_student(
         inputs["losses"] = "ce" if alone else [loss.model_dump(mode="json") for loss in section.losses]
         if not alone:
             inputs["teacher"] = None if recipe.teacher is None else recipe.teacher.model.model_dump(mode="json")
+            # Not the weights alone: the same ones answer otherwise where a configuration file has other head counts.
+            inputs["teacher_identity"] = None if recipe.teacher is None else recipe.teacher.model.identity()
             inputs["teacher_weights"] = None if teacher is None else teacher.digest
             inputs["outputs"] = None if outputs is None else outputs.digest
 

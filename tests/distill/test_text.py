@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,5 +222,7 @@ def test_other_models_are_refused(texts: TextData, make: Make, tmp_path: Path) -
         attempt(make(5))
 
 
-def test_the_facts_are_json(texts: TextData) -> None:
-    json.dumps(texts.facts, allow_nan=False)
+def test_bfloat16_and_a_clipped_gradient_train_too(texts: TextData, make: Make, tmp_path: Path) -> None:
+    fields = {"precision": "bfloat16", "clip_norm": 1.0, "epochs": 4}
+    story = train(make(), texts, settings(**fields), CE, seed=0, work=tmp_path, progress=QUIET)
+    assert story["precision"] == "bfloat16" and story["best_validation_accuracy"] > 0.8
