@@ -67,6 +67,7 @@ def prepare_texts(section: DataSection, seed: int, folder: Path, progress: Progr
     truncated = float(np.mean([found.truncated for found in encoded]))
     facts: dict[str, Any] = {
         "kind": "text",
+        "task": section.task,
         "reader": section.reader.method_name,
         "classes": listing.classes,
         "counts": data.counts(),

@@ -101,6 +101,7 @@ class Data(Facts):
     """What the run was trained, selected and scored on. `counts` is split -> class -> images, texts or tokens."""
 
     kind: Literal["image", "text"] = "image"
+    task: str | None = None
     reader: JsonValue = None
     classes: list[str]
     counts: dict[str, dict[str, int]]
@@ -109,9 +110,14 @@ class Data(Facts):
     warnings: list[str] = []
     calibration: Calibration | None = None
 
+    @property
+    def counted(self) -> str:
+        """What has a class, in the plural."""
+        return "labelled tokens" if self.task == "token_classification" else f"{self.kind}s"
+
 
 class Accuracy(Facts):
-    """Top-1 accuracy in [0, 1] over `samples` images.
+    """Top-1 accuracy in [0, 1] over `samples` images, texts or labelled tokens.
 
     Attributes:
         split: which split was scored.

@@ -21,7 +21,7 @@ def section(document: Document) -> Section | None:
         ("licence", recorded(data.licence, absent="not stated in the recipe")),
         ("sha256", recorded(data.sha256, code=True)),
         *(
-            (f"{split} {_unit(data)}", Cell(units.integer(sum(counts.values()))))
+            (f"{split} {data.counted}", Cell(units.integer(sum(counts.values()))))
             for split, counts in data.counts.items()
         ),
         *facts(data.extras()),
@@ -83,7 +83,9 @@ def _token_shift(shift: TokenShift) -> Block:
 def _coverage(data: Data) -> list[Block]:
     splits = list(data.counts)
     heads = (Column("Class", False), *(Column(split.capitalize()) for split in splits), Column("Calibration"))
-    found = table(f"{_unit(data).capitalize()} per class", heads, (_class(data, name, splits) for name in data.classes))
+    found = table(
+        f"{data.counted.capitalize()} per class", heads, (_class(data, name, splits) for name in data.classes)
+    )
     block = Details(found.caption, (found,)) if len(data.classes) > MANY_CLASSES else found
     return [Heading("Classes"), Paragraph(_coverage_sentence(data)), block]
 
@@ -106,11 +108,8 @@ def _coverage_sentence(data: Data) -> str:
         return f"{total} classes."
     found = [coverage.get(name, 0) for name in data.classes]
     covered = sum(number > 0 for number in found)
-    spread = (
-        f"{min(found)} to {max(found)} {_unit(data)} each"
-        if min(found) != max(found)
-        else f"{min(found)} {_unit(data)} each"
-    )
+    reach = f"{min(found)} to {max(found)}" if min(found) != max(found) else str(min(found))
+    spread = f"{reach} {data.counted} each"
     if covered == total:
         return f"Calibration covers all {total} classes, {spread}."
     return f"Calibration covers {covered} of {total} classes: {total - covered} have no calibration {data.kind}."

@@ -56,3 +56,13 @@ def test_texts_are_called_texts(full: dict[str, Any]) -> None:
     assert "train texts" in said and "Texts per class" in said and "image" not in said.replace("image_folder", "")
     found = texts_of(section.blocks)
     assert "4.3 %" in found and "the tokenizer has no unknown token" in found and "14" in found
+
+
+def test_classified_tokens_are_counted_as_tokens(full: dict[str, Any]) -> None:
+    full["data"] |= {"kind": "text", "task": "token_classification"}
+    section = data.section(Document.parse(full))
+    assert (
+        section is not None
+        and "train labelled tokens" in repr(section)
+        and "Labelled tokens per class" in repr(section)
+    )
