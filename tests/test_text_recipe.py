@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from edgekd.progress import QUIET
 from edgekd.recipe import load_recipe
 from edgekd.steps.context import Context
 from edgekd.steps.data import prepare_data
-from edgekd.steps.document import FloatModel
+from edgekd.steps.document import FloatModel, document
 from edgekd.steps.evaluate import test_logits as outputs_of
 from edgekd.store import Store
 
@@ -98,12 +99,25 @@ def distilled(recipe: Path, store: Path) -> list[FloatModel]:
     return train_models(context, prepare_data(context))
 
 
-def test_a_student_of_classes(text: str, tmp_path: Path) -> None:
+def reported(recipe: Path, store: Path) -> dict[str, Any]:
+    """The report document of what was distilled, without any file."""
+    loaded = load_recipe(recipe)
+    context = Context(loaded.recipe, loaded.raw, Store(store, QUIET.warn), QUIET)
+    data = prepare_data(context)
+    return document(context, data, train_models(context, data), [], [])
+
+
+def test_a_student_of_classes(text: str, tiny_bert: Path, tmp_path: Path) -> None:
     models = distilled(written(tmp_path, text), tmp_path / "store")
     assert [model.role for model in models] == ["teacher", "student", "student_alone"]
     found = [model.evaluation.info for model in models]
     assert [entry["samples"] for entry in found] == [48] * 3 and found[0]["accuracy"] > 0.9
     assert found[1]["macs_tokens"] == found[0]["macs_tokens"] > 0 and found[1]["macs"] < found[0]["macs"] / 4
+    rows = reported(tmp_path / "tiny.yaml", tmp_path / "store")["models"]
+    assert (
+        rows[0]["name"] == f"bert, 2 layers of width 32 ({tiny_bert.name})" and rows[0]["agreement_with_teacher"] == 1
+    )
+    assert 0 < rows[1]["quality"]["calibration_error"] < 1 and len(rows[1]["quality"]["worst_classes"]) == 3
     again = distilled(written(tmp_path, text), tmp_path / "store")
     assert not any(model.entry.fresh or model.evaluation.fresh for model in again)
 
@@ -137,6 +151,32 @@ def test_a_student_of_embeddings(text: str, tmp_path: Path) -> None:
         found = outputs_of(model.evaluation)
         assert found.shape == (48, 32) and np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
         assert (model.evaluation.folder / "centroids.npy").is_file() and model.evaluation.info["temperatures"] is None
+    rows = reported(tmp_path / "tiny.yaml", tmp_path / "store")["models"]
+    assert (
+        rows[0]["quality"]["cosine_with_teacher"] == pytest.approx(1)
+        and rows[0]["quality"]["calibration_error"] is None
+    )
+    assert rows[1]["quality"]["cosine_with_teacher"] < 1 and rows[1]["accuracy"]["value"] > 0.34
+
+
+def test_a_student_of_tags(text: str, tmp_path: Path) -> None:
+    lines = [f"{word} {tag}" for word, tag in (("my", "O"), ("cards", "B"), ("helped", "O"))]
+    texts = ["\n".join([*lines * (1 + row % 4), "the O", *["app B"] * (row % 3)]) for row in range(60)]
+    (tmp_path / "a.conll").write_text("\n\n".join(texts))
+    start, end = text.index("  reader:"), text.index("  tokenizer:")
+    text = (
+        text[:start]
+        + f"  reader: {{conll: {{path: {tmp_path / 'a.conll'}}}}}\n  task: token_classification\n"
+        + text[end:]
+    )
+    text = text.replace("{transformers: {path", "{transformers: {task: token_classification, path")
+    text = text.replace("epochs: 2", "epochs: 12", 1)  # the teacher's
+    models = distilled(written(tmp_path, text), tmp_path / "store")
+    found = reported(tmp_path / "tiny.yaml", tmp_path / "store")
+    tested = sum(found["data"]["counts"]["test"].values())
+    rows = [len(outputs_of(model.evaluation)) for model in models]
+    assert rows[0] == rows[1] > tested == found["models"][1]["accuracy"]["samples"] > 12  # 12 texts
+    assert found["models"][0]["accuracy"]["value"] > 0.9 and found["models"][0]["quality"]["macro_f1"] > 0.9
 
 
 def scores(store: Path) -> list[dict[str, float]]:

@@ -51,6 +51,10 @@ class Batches(ABC):
         places = np.arange(len(indices))
         yield from (places[start : start + batch_size] for start in range(0, len(places), batch_size))
 
+    def trial(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Two samples that show whether a network can read the set."""
+        return indices[:2]
+
     def counts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """How many rows each sample has in the outputs."""
         return np.ones(len(indices), np.int64)
@@ -143,6 +147,11 @@ class TextBatches(Batches):
         order = np.argsort(self._lengths[indices], kind="stable")
         size = min(batch_size, INFERENCE_TEXTS)
         yield from (order[start : start + size] for start in range(0, len(order), size))
+
+    def trial(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """One text, and the one with the largest token id: a network of another vocabulary has no vector for it."""
+        texts = self._data.texts
+        return np.array([indices[0], np.searchsorted(texts.offsets, texts.values.argmax(), side="right") - 1])
 
     def counts(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """Tokens of each text, where tokens are classified."""

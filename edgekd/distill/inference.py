@@ -47,7 +47,7 @@ def probe(model: nn.Module, batches: Batches, indices: NDArray[np.int64], width:
         ModelError: the model cannot read these samples, or puts out something else than logits.
     """
     try:
-        return logits_of(model, batches, indices[:2], width).shape[1]
+        return logits_of(model, batches, batches.trial(indices), width).shape[1]
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         inputs = batches.inputs(indices[:1])
         kind = "images" if len(inputs) == 1 else "texts"

@@ -220,6 +220,11 @@ def test_other_models_are_refused(texts: TextData, make: Make, tmp_path: Path) -
         attempt(nn.Linear(4, 3))
     with pytest.raises(ModelError, match="does not fit the data"):
         attempt(make(5))
+    small = make()
+    words: Any = small.get_submodule("bert.embeddings")
+    words.word_embeddings = nn.Embedding(int(texts.texts.values.max()), 32)  # one token less than the texts have
+    with pytest.raises(ModelError, match=r"cannot read these texts[\s\S]*out of range"):
+        attempt(small)
 
 
 def test_bfloat16_and_a_clipped_gradient_train_too(texts: TextData, make: Make, tmp_path: Path) -> None:
