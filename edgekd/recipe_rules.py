@@ -48,6 +48,7 @@ def combination_problems(recipe: Recipe | None, raw: Mapping[str, Any]) -> list[
     problems = list(_target_problems(raw))
     if recipe is not None:
         problems += _section_problems(recipe)
+        problems += _kind_problems(recipe)
         problems += _file_problems(recipe)
     return problems
 
@@ -159,6 +160,34 @@ def _teachers(recipe: Recipe) -> Iterator[tuple[Location, ModelSection]]:
         yield ("teacher",), recipe.teacher
     for index, section in enumerate(recipe.teachers):
         yield ("teachers", index), section
+
+
+def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Models that cannot read the data, and trainings that do not fit its task."""
+    data, distill = recipe.data, recipe.distill
+    kind = data.reader.kind
+    for where, section in (*_teachers(recipe), (("student",), recipe.student)):
+        model = section.model
+        if model.kind not in ("any", kind):
+            yield Problem((*where, "model"), f"'{model.method_name}' reads {model.kind}s, the data are {kind}s")
+        elif kind == "text" and (reason := model.misfit(data.task, data.max_length)):
+            yield Problem((*where, "model", model.method_name), reason)
+        if section.train is not None and data.task == "embedding":
+            yield Problem((*where, "train"), "labels train classes; a teacher of embeddings is used as it is")
+        if section.train is not None and section.train.augment and kind == "text":
+            yield Problem((*where, "train", "augment"), "crops and flips are for images")
+    if distill is None:
+        return
+    if distill.train.augment and kind == "text":
+        yield Problem(("distill", "train", "augment"), "crops and flips are for images")
+    if len(recipe.teachers) > 1 and data.task != "sequence_classification":
+        yield Problem(("teachers",), "several teachers are mixed for classes of whole samples only; give one teacher")
+    if data.task == "embedding":
+        for index, loss in enumerate(distill.losses):
+            if not loss.needs_teacher:
+                yield Problem(("distill", "losses", index), f"'{loss.method_name}' learns classes, not embeddings")
+        if "student_alone" in distill.baselines:
+            yield Problem(("distill", "baselines"), "'student_alone' learns classes; an embedding needs its teacher")
 
 
 def _file_problems(recipe: Recipe) -> Iterator[Problem]:

@@ -112,10 +112,11 @@ def test_schema_is_json_schema_and_knows_the_methods() -> None:
 
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_shipped_recipes_are_correct(name: str, edgekd: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    data = tmp_path / "data" / "cifar10"
-    data.mkdir(parents=True)
-    for file in ("cifar10-jpeg.zip", "resnet56.safetensors"):
-        (data / file).write_bytes(b"")
+    files = ("cifar10/cifar10-jpeg.zip", "cifar10/resnet56.safetensors", "banking77/train.csv", "banking77/test.csv")
+    for file in files:
+        path = tmp_path / "data" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
     monkeypatch.setenv("EDGEKD_DATA", str(tmp_path / "data"))
     assert edgekd("new", name, "my.yaml").returncode == 0
     done = edgekd("check", "my.yaml")

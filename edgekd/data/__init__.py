@@ -1,7 +1,8 @@
 """Data: `prepare` decodes a source once into arrays with a fixed three-way split and a calibration set.
 
     reader ──> split by class ──> decode, resize, crop ──> images.npy, labels.npy, split.npy
-                                                      └──> calibration.npy (disjoint from the test split)
+                              └─> or tokenise          ──> tokens.npy, offsets.npy, labels.npy, split.npy
+                                                      └──> the calibration set (disjoint from the test split)
 
 Sources are readers, one per file of `readers/`.
 """
@@ -20,7 +21,7 @@ __all__ = ["READERS", "CalibrationSection", "DataSection", "Reader", "data_key",
 
 
 def prepare(section: DataSection, seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Decodes everything once and writes what `edgekd.data.arrays.ImageData.load` opens.
+    """Decodes everything once and writes what `edgekd.data.dataset.load_data` opens.
 
     Args:
         section: the recipe's `data:` block.
@@ -36,6 +37,10 @@ def prepare(section: DataSection, seed: int, folder: Path, progress: Progress) -
         StoreError: the prepared images cannot fit on the disk.
         MissingBackend: the package that reads the source is not installed.
     """
+    if section.reader.kind == "text":
+        from edgekd.data.text_preparation import prepare_texts
+
+        return prepare_texts(section, seed, folder, progress)
     from edgekd.data.preparation import prepare_images
 
     return prepare_images(section, seed, folder, progress)

@@ -40,7 +40,7 @@ class CalibrationSet:
     facts: dict[str, Any]
 
 
-def calibrate(section: DataSection, seed: int, data: Prepared) -> CalibrationSet:
+def calibrate(section: DataSection, seed: int, data: Prepared[NDArray[np.uint8]]) -> CalibrationSet:
     """Draws the set from the training split, or from the recipe's own calibration reader.
 
     Raises:
@@ -50,7 +50,7 @@ def calibrate(section: DataSection, seed: int, data: Prepared) -> CalibrationSet
     corrupt: list[Corrupt] = []
     if reader is None:
         candidates = [
-            Candidate(partial(_row, data.images, int(index)), int(data.labels[index]))
+            Candidate(partial(_row, data.samples, int(index)), int(data.labels[index]))
             for index in data.indices("train")
         ]
     else:
@@ -58,14 +58,14 @@ def calibrate(section: DataSection, seed: int, data: Prepared) -> CalibrationSet
     drawn = draw(candidates, section.calibration.samples, data.digests_of("test"), seed)
     if reader is not None and section.on_corrupt == "refuse":
         refuse(reader, corrupt)
-    if not drawn.images:
+    if not drawn.samples:
         raise DataError(
             "no calibration image remains outside the test split",
             where="data.calibration",
             received=f"{len(candidates)} images, {drawn.overlap_removed} in the test split, {len(corrupt)} corrupt",
             accepted="images that are not tested on",
         )
-    images = np.stack(drawn.images)
+    images = np.stack(drawn.samples)
     facts = describe(images, drawn, data, wanted=section.calibration.samples)
     facts["source"] = "train" if reader is None else reader.method_name
     facts["licence"] = (reader or section.reader).terms()
@@ -86,7 +86,7 @@ def _candidates(
     known = bool(listing.classes) and set(listing.classes) <= set(classes)
 
     def load(sample: Sample) -> NDArray[np.uint8] | None:
-        image = decode_one(sample, section.size, section.channels)
+        image = decode_one(sample, section.image_size(), section.channels)
         if isinstance(image, CorruptSample):
             corrupt.append(Corrupt(sample.origin, str(image)))
             return None
@@ -98,7 +98,9 @@ def _candidates(
     return [Candidate(partial(load, s), label_of(s)) for s in listing.samples if s.split != "test"]
 
 
-def describe(images: NDArray[np.uint8], drawn: Drawn, data: Prepared, *, wanted: int) -> dict[str, Any]:
+def describe(
+    images: NDArray[np.uint8], drawn: Drawn, data: Prepared[NDArray[np.uint8]], *, wanted: int
+) -> dict[str, Any]:
     """The facts of a set: size, coverage, hash, distance to the training data, and what to warn about.
 
     Args:
@@ -110,7 +112,7 @@ def describe(images: NDArray[np.uint8], drawn: Drawn, data: Prepared, *, wanted:
     known = [label for label in drawn.labels if label is not None]
     per_class = np.bincount(known, minlength=len(data.classes)) if known else None
     coverage = None if per_class is None else {name: int(n) for name, n in zip(data.classes, per_class, strict=True)}
-    train_mean, train_std = moments(histogram(data.images, data.indices("train")))
+    train_mean, train_std = moments(histogram(data.samples, data.indices("train")))
     mean, std = moments(histogram(images, np.arange(len(images))))
     unit = np.where(train_std > 0, train_std, 1)
     shift, ratio = (mean - train_mean) / unit, std / unit
@@ -123,16 +125,17 @@ def describe(images: NDArray[np.uint8], drawn: Drawn, data: Prepared, *, wanted:
             "channel_mean_shift": [round(float(value), 6) for value in shift],
             "channel_std_ratio": [round(float(value), 6) for value in ratio],
         },
-        "warnings": _size_warnings(len(images), wanted, coverage) + _shift_warnings(shift, ratio),
+        "warnings": size_warnings(len(images), wanted, coverage, "images") + _shift_warnings(shift, ratio),
     }
 
 
-def _size_warnings(samples: int, wanted: int, coverage: dict[str, int] | None) -> list[str]:
+def size_warnings(samples: int, wanted: int, coverage: dict[str, int] | None, what: str) -> list[str]:
+    """A set smaller than asked for or than is wise, and classes that it lacks; `what`: images or texts."""
     warnings: list[str] = []
     if samples < wanted:
-        warnings.append(f"the calibration set has {samples} images, {wanted} were asked for: there are no more")
+        warnings.append(f"the calibration set has {samples} {what}, {wanted} were asked for: there are no more")
     if samples < FEW_SAMPLES:
-        warnings.append(f"the calibration set has {samples} images; below {FEW_SAMPLES} the ranges are unreliable")
+        warnings.append(f"the calibration set has {samples} {what}; below {FEW_SAMPLES} the ranges are unreliable")
     if coverage is None:
         return [*warnings, "the calibration set is unlabelled or of other classes: its class coverage is unknown"]
     missing = [name for name, count in coverage.items() if count == 0]

@@ -74,7 +74,7 @@ def fit(content: Content, size: tuple[int, int], channels: int) -> NDArray[np.ui
 def _as_image(content: Content) -> Image.Image:
     if isinstance(content, Image.Image):
         return content
-    if isinstance(content, str):
+    if isinstance(content, str | list):
         raise CorruptSample("a text, not an image")
     array: NDArray[Any] = content[..., 0] if content.ndim == 3 and content.shape[2] == 1 else content
     if array.dtype != np.uint8:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,14 @@ _STREAM = 1
 
 @dataclass(frozen=True)
 class Candidate:
-    """One image that may enter the set.
+    """One sample that may enter the set.
 
     Attributes:
-        load: its prepared pixels `(H, W, C)`; None when it is corrupt.
+        load: its prepared pixels `(H, W, C)` or token ids; None when it is corrupt.
         label: class index, or None when the source is unlabelled or has other classes.
     """
 
-    load: Callable[[], NDArray[np.uint8] | None]
+    load: Callable[[], NDArray[Any] | None]
     label: int | None
 
 
@@ -32,12 +33,12 @@ class Drawn:
     """A set as drawn.
 
     Attributes:
-        images: prepared pixels, each `(H, W, C)`.
+        samples: prepared pixels `(H, W, C)` or token ids, each.
         labels: class index of each, or None.
-        overlap_removed: candidates met and left out because the same pixels are in the test split.
+        overlap_removed: candidates met and left out because the same pixels or tokens are in the test split.
     """
 
-    images: list[NDArray[np.uint8]] = field(default_factory=list[NDArray[np.uint8]])
+    samples: list[NDArray[Any]] = field(default_factory=list[NDArray[Any]])
     labels: list[int | None] = field(default_factory=list[int | None])
     overlap_removed: int = 0
 
@@ -45,7 +46,7 @@ class Drawn:
 def draw(candidates: Sequence[Candidate], samples: int, test_digests: set[bytes], seed: int) -> Drawn:
     """Draws a set, stratified by class, in an order that mixes the classes.
 
-    A candidate whose pixels are in the test split, or that is corrupt, is replaced by the next of its class.
+    A candidate whose pixels or tokens are in the test split, or that is corrupt, is replaced by the next of its class.
 
     Args:
         candidates: in an order that does not depend on the disk.
@@ -63,27 +64,27 @@ def draw(candidates: Sequence[Candidate], samples: int, test_digests: set[bytes]
     for label, share in zip(labels, shares, strict=True):
         order: list[int] = random.permutation(len(groups[label])).tolist()
         taken = _take((groups[label][index] for index in order), int(share), test_digests, drawn)
-        drawn.images.extend(taken)
+        drawn.samples.extend(taken)
         drawn.labels.extend([label] * len(taken))
-    mixed = random.permutation(len(drawn.images))
-    drawn.images = [drawn.images[index] for index in mixed]
+    mixed = random.permutation(len(drawn.samples))
+    drawn.samples = [drawn.samples[index] for index in mixed]
     drawn.labels = [drawn.labels[index] for index in mixed]
     return drawn
 
 
-def _take(candidates: Iterator[Candidate], share: int, test: set[bytes], drawn: Drawn) -> list[NDArray[np.uint8]]:
-    taken: list[NDArray[np.uint8]] = []
+def _take(candidates: Iterator[Candidate], share: int, test: set[bytes], drawn: Drawn) -> list[NDArray[Any]]:
+    taken: list[NDArray[Any]] = []
     while len(taken) < share:
         candidate = next(candidates, None)
         if candidate is None:
             break
-        image = candidate.load()
-        if image is None:
+        sample = candidate.load()
+        if sample is None:
             continue
-        if digest(image) in test:
+        if digest(sample) in test:
             drawn.overlap_removed += 1
         else:
-            taken.append(image)
+            taken.append(sample)
     return taken
 
 

@@ -11,6 +11,7 @@ from edgekd.data.paths import locate
 from edgekd.data.reader import Reader
 from edgekd.data.section import DataSection
 from edgekd.errors import DataError
+from edgekd.model_folder import file_digest
 
 
 def reader_key(reader: Reader) -> dict[str, Any]:
@@ -49,8 +50,9 @@ def data_key(section: DataSection, seed: int) -> dict[str, Any]:
     own = None if calibration.reader is None else reader_key(calibration.reader)
     return {
         **reader_key(section.reader),
-        **section.model_dump(mode="json", exclude={"reader", "calibration"}),
+        **section.model_dump(mode="json", exclude={"reader", "calibration", "tokenizer"}),
+        "tokenizer": None if section.tokenizer is None else file_digest(section.tokenizer_file()),
         "calibration": {"samples": calibration.samples, "reader": own},
         "seed": seed,
-        "versions": versions("pillow", "numpy"),
+        "versions": versions("pillow", "numpy", *(["tokenizers"] if section.tokenizer else [])),
     }

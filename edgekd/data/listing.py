@@ -19,14 +19,8 @@ def list_samples(reader: Reader, *, labelled: bool = True) -> Listing:
         labelled: every sample must have a label, of at least two classes.
 
     Raises:
-        DataError: no images, no labels, labels outside the classes, an origin twice, or what the reader raises.
+        DataError: no samples, no labels, labels outside the classes, an origin twice, or what the reader raises.
     """
-    if reader.kind != "image":
-        raise DataError(
-            f"the reader '{reader.method_name}' gives {reader.kind}s, and this recipe prepares images",
-            where="data.reader",
-            accepted="a reader of images, e.g. image_folder",
-        )
     listing = reader.open()
     if not listing.samples:
         raise DataError("the source has no samples", where=reader.method_name)
@@ -40,21 +34,23 @@ def list_samples(reader: Reader, *, labelled: bool = True) -> Listing:
 
 
 def _check_labels(reader: Reader, classes: Sequence[str], samples: Sequence[Sample]) -> None:
-    bare = [sample.origin for sample in samples if sample.label is None]
+    bare = [sample.origin for sample in samples if sample.label is None and sample.tags is None]
     if bare:
         raise DataError(
-            f"{len(bare)} images have no class",
+            f"{len(bare)} {reader.kind}s have no class",
             where=reader.place(bare[0]),
-            accepted="labelled images; unlabelled ones serve as calibration.reader only",
+            accepted=f"labelled {reader.kind}s; unlabelled ones serve as calibration.reader only",
         )
     if len(classes) < 2:
         raise DataError(
             "a classifier needs at least two classes", where=reader.method_name, received=", ".join(classes) or "none"
         )
     count = len(classes)
-    wrong = [sample for sample in samples if sample.label is None or not 0 <= sample.label < count]
+    wrong = [sample for sample in samples if any(not 0 <= label < count for label in labels_of(sample))]
     if wrong:
-        shown = ", ".join(f"{sample.label} at {reader.place(sample.origin)}" for sample in wrong[:SHOWN])
+        shown = ", ".join(
+            f"{'/'.join(map(str, labels_of(sample)))} at {reader.place(sample.origin)}" for sample in wrong[:SHOWN]
+        )
         more = f", and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         raise DataError(
             f"{len(wrong)} labels are outside the classes",
@@ -62,3 +58,9 @@ def _check_labels(reader: Reader, classes: Sequence[str], samples: Sequence[Samp
             received=shown + more,
             accepted=f"0 to {count - 1} ({count} classes)",
         )
+
+
+def labels_of(sample: Sample) -> tuple[int, ...]:
+    """The labels of a sample's words, or its own."""
+    own = () if sample.label is None else (sample.label,)
+    return own if sample.tags is None else sample.tags

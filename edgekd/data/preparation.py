@@ -19,7 +19,7 @@ from edgekd.data.listing import list_samples
 from edgekd.data.prepared import Prepared, digest
 from edgekd.data.reader import CorruptSample, Reader, Sample
 from edgekd.data.section import DataSection
-from edgekd.data.splits import assign, counts
+from edgekd.data.splits import assign
 from edgekd.data.statistics import histogram, moments
 from edgekd.data.stream import GrowingArray, decode_all
 from edgekd.errors import DataError, StoreError
@@ -29,9 +29,9 @@ from edgekd.progress import Progress
 def prepare_images(section: DataSection, seed: int, folder: Path, progress: Progress) -> dict[str, Any]:
     """See `edgekd.data.prepare`."""
     listing = list_samples(section.reader)
-    _check_classes([sample.label for sample in listing.samples], listing.classes, section.reader, skipped=0)
+    check_classes([sample.label for sample in listing.samples], listing.classes, section.reader, skipped=0)
     kept, digests, corrupt = _write_images(section, listing.samples, folder, progress)
-    _check_classes([sample.label for sample in kept], listing.classes, section.reader, skipped=len(corrupt))
+    check_classes([sample.label for sample in kept], listing.classes, section.reader, skipped=len(corrupt))
     labels = np.array([sample.label for sample in kept], dtype=np.int64)
     split = assign(
         [sample.origin for sample in kept],
@@ -48,9 +48,10 @@ def prepare_images(section: DataSection, seed: int, folder: Path, progress: Prog
     calibration = calibrate(section, seed, data)
     warnings = [*listing.warnings, *skipped(corrupt), *data.warnings(), *flat]
     facts: dict[str, Any] = {
+        "kind": "image",
         "reader": section.reader.method_name,
         "classes": listing.classes,
-        "counts": counts(split, labels, listing.classes),
+        "counts": data.counts(),
         "sha256": data.sha256(),
         "licence": section.reader.terms(),
         "preprocess": preprocess.to_json(),
@@ -73,12 +74,12 @@ def _write_images(
     """Writes images.npy; returns the samples in it, their digests, and the corrupt ones."""
     path = folder / "images.npy"
     path.unlink(missing_ok=True)
-    row = (*section.size, section.channels)
+    row = (*section.image_size(), section.channels)
     _check_space(folder, (len(samples) + section.calibration.samples) * int(np.prod(row)))
     kept: list[Sample] = []
     digests: list[bytes] = []
     corrupt: list[Corrupt] = []
-    stream = decode_all(samples, section.size, section.channels, parallel=section.reader.parallel)
+    stream = decode_all(samples, section.image_size(), section.channels, parallel=section.reader.parallel)
     with GrowingArray(path, row) as array:
         for sample, image in progress.track(stream, len(samples), "decode the images"):
             if isinstance(image, CorruptSample):
@@ -104,7 +105,8 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _check_classes(labels: Sequence[int | None], classes: Sequence[str], reader: Reader, *, skipped: int) -> None:
+def check_classes(labels: Sequence[int | None], classes: Sequence[str], reader: Reader, *, skipped: int) -> None:
+    """Refuses classes without samples; `skipped` images were corrupt."""
     present = set(labels)
     empty = [name for label, name in enumerate(classes) if label not in present]
     if empty:
@@ -118,12 +120,12 @@ def _check_classes(labels: Sequence[int | None], classes: Sequence[str], reader:
         )
 
 
-def _preprocess(section: DataSection, data: Prepared) -> tuple[Preprocess, list[str]]:
+def _preprocess(section: DataSection, data: Prepared[NDArray[np.uint8]]) -> tuple[Preprocess, list[str]]:
     """The normalisation, and warnings about channels that hold one value only."""
     if section.normalize != "auto":
         given = section.normalize
-        return Preprocess(tuple(given.mean), tuple(given.std), section.size, section.channels), []
-    mean, std = moments(histogram(data.images, data.indices("train")))
+        return Preprocess(tuple(given.mean), tuple(given.std), section.image_size(), section.channels), []
+    mean, std = moments(histogram(data.samples, data.indices("train")))
     flat = [f"all training pixels of channel {channel} are equal" for channel, value in enumerate(std) if value == 0]
     scale = tuple(float(value) or 1.0 for value in std)
-    return Preprocess(tuple(float(value) for value in mean), scale, section.size, section.channels), flat
+    return Preprocess(tuple(float(value) for value in mean), scale, section.image_size(), section.channels), flat

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from edgekd.family import Family, Method
 if TYPE_CHECKING:
     from PIL import Image
 
-Content: TypeAlias = "Image.Image | NDArray[np.uint8] | str"
+Content: TypeAlias = "Image.Image | NDArray[np.uint8] | str | list[str]"
 
 
 class CorruptSample(Exception):
@@ -34,15 +34,18 @@ class Sample:
 
     Attributes:
         origin: where it is within its source, e.g. `train/cat/0001.jpg`: unique, and free of the source's own path.
-        load: decodes it: a PIL image, a uint8 array `(H, W)` or `(H, W, C)`, or a text; raises CorruptSample.
+        load: decodes it: a PIL image, a uint8 array `(H, W)` or `(H, W, C)`, a text, or the words of a text; raises
+            CorruptSample.
         label: index into the classes, or None for an unlabelled sample.
         split: the split that the source itself puts it in, or None.
+        tags: index into the classes of each word, where the source labels words.
     """
 
     origin: str
     load: Callable[[], Content]
     label: int | None = None
     split: Split | None = None
+    tags: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,14 @@ class Reader(Method):
 
     Attributes:
         licence: licence of the data, an SPDX identifier or a sentence; goes into the manifests of what is made from it.
-        kind: `"image"` or `"text"`: what its samples are.
+        kind: what its samples are.
+        labels_tokens: it labels the words of a text, not the text as a whole.
         parallel: samples may be loaded from several threads at once.
     """
 
     licence: str | None = None
-    kind: ClassVar[str] = "image"
+    kind: ClassVar[Literal["image", "text"]] = "image"
+    labels_tokens: ClassVar[bool] = False
     parallel: ClassVar[bool] = False
 
     @abstractmethod

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from edgekd.data.arrays import ImageData
+    from edgekd.data.dataset import Dataset
     from edgekd.distill.ensemble import EnsembleCache
     from edgekd.distill.teacher_cache import TeacherCache
     from edgekd.progress import Progress
@@ -26,7 +26,7 @@ __all__ = ["LOSSES", "DistillSection", "Loss", "TrainSettings", "predict", "trai
 
 def train(
     model: nn.Module,
-    data: ImageData,
+    data: Dataset,
     settings: TrainSettings,
     losses: Sequence[Loss],
     *,
@@ -39,8 +39,9 @@ def train(
     """Trains `model` in place and leaves the weights of its best epoch in it.
 
     Args:
-        model: the network; `(B, C, H, W)` float32 to `(B, K)` logits. Ends on the CPU in evaluation mode.
-        data: the prepared images; learns from the training split, selects on the validation split.
+        model: the network; reads `(B, C, H, W)` float32, or `(B, T)` int64 token ids and mask, and puts out `(B, K)`
+            logits. Ends on the CPU in evaluation mode.
+        data: the prepared samples; learns from the training split, selects on the validation split.
         settings: the recipe's `train:` block.
         losses: the terms of the total loss. `[ce]` without a teacher is ordinary training.
         seed: decides batch order, augmentation, projectors and dropout.
@@ -67,10 +68,8 @@ def train(
     return run(model, data, settings, losses, seed=seed, work=work, progress=progress, teacher=teacher, cache=cache)
 
 
-def predict(
-    model: nn.Module, data: ImageData, indices: NDArray[np.int64], batch_size: int = 256
-) -> NDArray[np.float32]:
-    """`(N, K)` float32 logits of the samples `indices`, in evaluation mode."""
+def predict(model: nn.Module, data: Dataset, indices: NDArray[np.int64], batch_size: int = 256) -> NDArray[np.float32]:
+    """`(N, K)` float32 logits of the samples `indices`, in evaluation mode; see `edgekd.distill.inference.predict`."""
     need("torch")
     from edgekd.distill.inference import predict as run
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgekd.data.arrays import ImageData
+from edgekd.data.dataset import Dataset
 
 
 def weights_digest(model: nn.Module) -> str:
@@ -22,9 +22,9 @@ def weights_digest(model: nn.Module) -> str:
     return total.hexdigest()
 
 
-def data_digest(data: ImageData) -> str:
-    """Hex SHA-256 that tells one prepared data set from another, without reading all of its images."""
+def data_digest(data: Dataset) -> str:
+    """Hex SHA-256 that tells one prepared data set from another, without reading all of its samples."""
     total = hashlib.sha256(np.ascontiguousarray(data.labels).tobytes())
     total.update(np.ascontiguousarray(data.split).tobytes())
-    total.update(json.dumps([data.images.shape, data.preprocess.to_json(), data.facts.get("sha256")]).encode())
+    total.update(json.dumps([data.shape, data.preprocess.to_json(), data.facts.get("sha256")]).encode())
     return total.hexdigest()

@@ -71,6 +71,11 @@ class EnsembleCache:
         return self.members[0].crops
 
     @property
+    def width(self) -> int:
+        """Number of classes."""
+        return self.members[0].width
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What was cached, and how it is mixed."""
         shares = None if self.shares is None else hashlib.sha256(self.shares.tobytes()).hexdigest()

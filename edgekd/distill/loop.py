@@ -15,15 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgekd.data.arrays import ImageData
-from edgekd.distill.batches import Batches, epoch_order, from_numpy
+from edgekd.data.dataset import Dataset
+from edgekd.distill.batches import batches_of, from_numpy
+from edgekd.distill.centroids import centroids, scored
 from edgekd.distill.digest import weights_digest
 from edgekd.distill.ensemble import EnsembleCache
 from edgekd.distill.fingerprint import fingerprint
-from edgekd.distill.inference import logits_of, probe
+from edgekd.distill.inference import logits_of, probe, width_of
 from edgekd.distill.loss import Loss
 from edgekd.distill.objective import Objective
 from edgekd.distill.optimizer import parameter_groups
@@ -41,6 +44,7 @@ from edgekd.progress import Progress
 
 # Reading a loss back stalls a GPU; on a CPU it costs nothing either way.
 STEPS_BETWEEN_FINITE_CHECKS = 50
+CENTROID_SAMPLES = 2000
 
 
 class Training:
@@ -62,19 +66,25 @@ class Training:
         self.batch_size, self.steps = batch_plan(settings, len(self.train_indices))
         self.device = training_device()
         self.precision = resolve_precision(settings.precision, self.device)
-        self.batches = Batches(data, self.device, settings.augment, self.seed)
-        self.plain_batches = Batches(data, self.device)
+        self.batches = batches_of(data, self.device, settings.augment, self.seed)
+        self.plain_batches = batches_of(data, self.device)
         self.model, self.teacher = task.model, task.teacher
         place(self.model, self.device, channels_last=True)
         if self.teacher is not None:
             place(freeze(self.teacher), self.device, channels_last=True)
-        classes = len(data.classes)
-        probe(self.model, self.plain_batches, self.train_indices, classes, "student")
+        self.width = width_of(data)
+        width = probe(self.model, self.plain_batches, self.train_indices, self.width, "student")
         if self.teacher is not None:
-            probe(self.teacher, self.plain_batches, self.train_indices, classes, "teacher")
-        example = self.plain_batches.images(self.train_indices[:2])
+            probe(self.teacher, self.plain_batches, self.train_indices, self.width, "teacher")
+        example = self.plain_batches.inputs(self.train_indices[:2])
         self.objective = Objective(
-            task.losses, self.model, self.teacher, [example], classes=classes, samples=len(data.labels)
+            task.losses,
+            self.model,
+            self.teacher,
+            example,
+            classes=width,
+            samples=len(data.split),
+            teacher_width=0 if self.cache is None else self.cache.width,
         )
         self.teacher_wanted = any(loss.needs_teacher for loss in task.losses)
         groups = parameter_groups([self.model, self.objective.projectors], settings.optimizer.weight_decay)
@@ -171,10 +181,10 @@ class Training:
         self.model.train()
         if self.teacher is not None:
             verify_frozen(self.teacher)
-        order = epoch_order(self.train_indices, self.seed, self.epoch)
+        batches = self.batches.epoch(self.train_indices, self.seed, self.epoch, self.batch_size)
         label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
         for step in self.progress.track(range(self.position, self.steps), self.steps - self.position, label):
-            loss = self._step(order[step * self.batch_size : (step + 1) * self.batch_size])
+            loss = self._step(batches[step])
             self.position = step + 1
             if self.position % STEPS_BETWEEN_FINITE_CHECKS == 0 or self.position == self.steps:
                 self._check_finite(loss)
@@ -187,13 +197,13 @@ class Training:
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         variant = self.epoch if self.cache is None else self.epoch % self.cache.crops
-        images = self.batches.images(rows, variant)  # (B, C, H, W)
+        inputs = self.batches.inputs(rows, variant)  # (B, C, H, W), or twice (B, T)
         labels = self.batches.labels(rows)  # (B,)
         with autocast(self.precision, self.device):
-            teacher = self._teacher_logits(images, rows, variant)  # (B, K)
-            student = self.model(images)  # (B, K)
-        samples = from_numpy(rows).to(self.device)  # (B,)
-        total, terms = self.objective(student, labels, teacher, samples=samples, progress=step / steps)
+            teacher = self._teacher_logits(inputs, rows, variant)  # (B, K)
+            student = self.batches.rows(self.model(*inputs), inputs)  # (B, K)
+        samples, mask = from_numpy(rows).to(self.device), self.batches.mask(inputs)  # (B,), (B, T)
+        total, terms = self.objective(student, labels, teacher, samples=samples, mask=mask, progress=step / steps)
         self.optimizer.zero_grad()
         cast(Any, self.scaler.scale(total)).backward()
         if self.settings.clip_norm is not None:
@@ -204,13 +214,13 @@ class Training:
         self.sums += torch.cat([total.detach().reshape(1), terms])
         return total.detach()
 
-    def _teacher_logits(self, images: Tensor, rows: Any, variant: int) -> Tensor | None:
+    def _teacher_logits(self, inputs: tuple[Tensor, ...], rows: Any, variant: int) -> Tensor | None:
         if not self.teacher_wanted:
             return None
         online: Tensor | None = None
         if self.teacher is not None and (self.cache is None or self.objective.taps_teacher):
             with torch.no_grad():
-                online = self.teacher(images)
+                online = self.batches.rows(self.teacher(*inputs), inputs)
         if self.cache is None:
             return online
         return from_numpy(self.cache.logits(rows, variant)).to(self.device)
@@ -247,10 +257,18 @@ class Training:
     def _validate(self) -> float | None:
         if not len(self.validation_indices):
             return None
-        classes = len(self.data.classes)
-        logits = logits_of(self.model, self.plain_batches, self.validation_indices, classes)
-        right = logits.argmax(axis=1) == self.data.labels[self.validation_indices]
+        found = logits_of(self.model, self.plain_batches, self.validation_indices, self.width)
+        logits, labels = scored(self.data, found, self.validation_indices, self._centroids())
+        right = logits.argmax(axis=1) == labels
         return int(right.sum()) / len(right)
+
+    def _centroids(self) -> NDArray[np.float32] | None:
+        """Where texts are embedded: the class centroids of a part of the training split that is the same each epoch."""
+        if self.width is not None:
+            return None
+        rows = self.train_indices[:: max(1, len(self.train_indices) // CENTROID_SAMPLES)]
+        embeddings = logits_of(self.model, self.plain_batches, rows, None)
+        return centroids(embeddings, self.data.targets(rows), len(self.data.classes))
 
     def _save(self, work: Path, identity: str) -> None:
         write_state(work, self.state(identity))
@@ -271,7 +289,7 @@ def _determined(seed: int, threads: int) -> Generator[None]:
 
 def train(
     model: nn.Module,
-    data: ImageData,
+    data: Dataset,
     settings: TrainSettings,
     losses: Sequence[Loss],
     *,

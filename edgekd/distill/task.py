@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from edgekd.data.arrays import ImageData
+from edgekd.data.dataset import Dataset
 from edgekd.distill.ensemble import EnsembleCache
 from edgekd.distill.loss import Loss
 from edgekd.distill.settings import TrainSettings
@@ -19,7 +19,7 @@ class Task:
     """What decides the trained weights; see `edgekd.distill.train` for the fields."""
 
     model: nn.Module
-    data: ImageData
+    data: Dataset
     settings: TrainSettings
     losses: Sequence[Loss]
     seed: int

@@ -8,7 +8,7 @@ from edgekd.errors import DataError, ModelError, RecipeError
 
 
 def batch_plan(settings: TrainSettings, samples: int) -> tuple[int, int]:
-    """Images per step (fewer than asked for when there are not that many) and steps per epoch."""
+    """Samples per step (fewer than asked for when there are not that many) and steps per epoch."""
     batch_size = min(settings.batch_size, samples)
     return batch_size, samples // batch_size
 
@@ -17,7 +17,7 @@ def check_task(task: Task) -> None:
     """Refuses what cannot be trained.
 
     Raises:
-        DataError: fewer than two training images.
+        DataError: fewer than two training samples.
         RecipeError: early stopping without a validation split, or a warm-up that is longer than the training.
         ModelError: losses that need a teacher without one, or a cache made for other inputs.
     """
@@ -25,7 +25,7 @@ def check_task(task: Task) -> None:
     if len(train) < 2:
         raise DataError(
             "the training split is too small",
-            received=f"{len(train)} images",
+            received=f"{len(train)} {task.data.kind}s",
             accepted="at least 2: batch normalisation cannot learn from one",
         )
     if settings.patience is not None and not len(task.data.indices("validation")):

@@ -1,4 +1,6 @@
-"""Teacher outputs on disk: float16 logits of every training sample, computed once.
+"""Teacher outputs on disk: float16 logits (or embeddings) of every training sample, computed once.
+
+Where tokens are classified a sample has one row per token, and `counts` says how many.
 
 With augmentation the teacher sees a fixed number of variants ("crops") of each sample; in epoch e the student trains on
 variant `e mod crops`, which is pixel for pixel what the teacher saw, because the augmentation is a pure function of
@@ -20,10 +22,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgekd.data.arrays import ImageData
-from edgekd.distill.batches import Batches
+from edgekd.data.dataset import Dataset
+from edgekd.data.ragged import spans
+from edgekd.distill.batches import batches_of
 from edgekd.distill.digest import data_digest, weights_digest
-from edgekd.distill.inference import logits_of
+from edgekd.distill.inference import logits_of, probe, width_of
 from edgekd.distill.precision import training_device
 from edgekd.distill.settings import Augment
 from edgekd.distill.teacher import freeze
@@ -48,13 +51,15 @@ class TeacherCache:
     """Memory-mapped teacher logits.
 
     Attributes:
-        array: `(crops, N, K)` float16.
-        samples: `(N,)` int64, the sample index of each row, sorted.
+        array: `(crops, rows, K)` float16.
+        samples: `(N,)` int64, the sample indices, sorted.
+        counts: `(N,)` int64, rows of each sample: 1, or its tokens.
         facts: what was cached: crops, augmentation, seed, teacher and data digests.
     """
 
     array: NDArray[np.float16]
     samples: NDArray[np.int64]
+    counts: NDArray[np.int64]
     facts: dict[str, Any]
 
     @property
@@ -62,9 +67,15 @@ class TeacherCache:
         """Variants per sample."""
         return self.array.shape[0]
 
+    @property
+    def width(self) -> int:
+        """Values per row: classes, or the length of an embedding."""
+        return self.array.shape[2]
+
     def logits(self, indices: NDArray[np.int64], variant: int = 0) -> NDArray[np.float32]:
-        """`(B, K)` float32 logits of these samples in variant `variant mod crops`."""
-        rows = np.searchsorted(self.samples, indices)
+        """`(B, K)` float32 logits of these samples' rows in variant `variant mod crops`."""
+        places = np.searchsorted(self.samples, indices)
+        rows = spans((np.cumsum(self.counts) - self.counts)[places], self.counts[places])
         return self.array[variant % self.crops, rows].astype(np.float32)
 
     def check(self, augment: Augment, seed: int, train: NDArray[np.int64], classes: int) -> None:
@@ -96,17 +107,17 @@ class TeacherCache:
         try:
             facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
             array = np.load(folder / LOGITS, mmap_mode="r")
-            samples = np.load(folder / SAMPLES)
+            samples, counts = np.load(folder / SAMPLES)
         except (OSError, ValueError) as error:
             raise StoreError("there is no finished cache of teacher outputs", where=folder, received=error) from error
-        return cls(array, samples, facts)
+        return cls(array, samples, counts, facts)
 
     @classmethod
     def write(
         cls,
         folder: Path,
         teacher: nn.Module,
-        data: ImageData,
+        data: Dataset,
         section: DistillSection,
         *,
         seed: int,
@@ -117,7 +128,7 @@ class TeacherCache:
         Args:
             folder: created when it does not exist.
             teacher: frozen here, in place.
-            data: the prepared images.
+            data: the prepared samples.
             section: its augmentation and number of crops are cached; `recomputed` counts as one crop.
             seed: of the training.
             progress: where progress is shown.
@@ -136,24 +147,27 @@ class TeacherCache:
             "teacher": weights_digest(teacher),
             "data": data_digest(data),
         }
-        done = _chunks_done(folder, facts)
-        shape = (crops, len(samples), len(data.classes))
-        array = cast(Any, np.lib.format).open_memmap(folder / LOGITS, "r+" if done else "w+", np.float16, shape)
         device = training_device()
         place(freeze(teacher), device, channels_last=True)
-        batches = Batches(data, device, augment, seed)
+        batches = batches_of(data, device, augment, seed)
+        width = probe(teacher, batches, samples, width_of(data), "teacher")
+        counts = batches.counts(samples)
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        done = _chunks_done(folder, facts)
+        shape = (crops, int(ends[-1]), width)
+        array = cast(Any, np.lib.format).open_memmap(folder / LOGITS, "r+" if done else "w+", np.float16, shape)
         chunks = [(crop, start) for crop in range(crops) for start in range(0, len(samples), CHUNK)][done:]
         for crop, start in progress.track(chunks, len(chunks), "teacher outputs"):
             rows = samples[start : start + CHUNK]
-            array[crop, start : start + len(rows)] = _float16(
-                logits_of(teacher, batches, rows, shape[2], batch_size=BATCH, variant=crop)
+            array[crop, ends[start] : ends[start + len(rows)]] = _float16(
+                logits_of(teacher, batches, rows, width, batch_size=BATCH, variant=crop)
             )
             array.flush()
             done += 1
             write_atomically(folder / RESUME, json.dumps({**facts, "chunks": done}))
         place(teacher, torch.device("cpu"), channels_last=False)
         del array
-        np.save(folder / SAMPLES, samples)
+        np.save(folder / SAMPLES, np.stack([samples, counts]))
         write_atomically(folder / FACTS, json.dumps(facts))
         (folder / RESUME).unlink(missing_ok=True)
         return cls.open(folder)

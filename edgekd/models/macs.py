@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,8 +23,14 @@ def macs(model: nn.Module, shape: tuple[int, ...]) -> int:
         model: its modes and random stream are left alone.
         shape: of one input, `(C, H, W)`.
     """
+    return macs_of(model, [torch.zeros(1, *shape)])
+
+
+def macs_of(model: nn.Module, inputs: Sequence[Tensor]) -> int:
+    """MACs of `model(*inputs)`, a batch of one."""
+    device = device_of(model)
     with evaluating(model), torch.no_grad(), _plain_attention(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, *shape, device=device_of(model)))
+        model(*(value.to(device) for value in inputs))
     return counter.get_total_flops() // FLOPS_PER_MAC
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import JsonValue
 
@@ -13,11 +13,22 @@ if TYPE_CHECKING:
 
 
 class ModelSource(Method):
-    """Builds an image classifier: `(B, channels, H, W)` float32 to `(B, classes)` logits."""
+    """Builds a network: `(B, channels, H, W)` float32 to `(B, classes)` logits, or one that reads texts.
+
+    Attributes:
+        kind: what it reads. A text network has `channels` 0 and is called with token ids and attention mask, both
+            `(B, T)` int64.
+    """
+
+    kind: ClassVar[Literal["image", "text", "any"]] = "image"
 
     def identity(self) -> dict[str, JsonValue]:
         """What decides the built network besides the fields: package versions, source digests. Imports no torch."""
         raise NotImplementedError
+
+    def misfit(self, task: str, max_length: int) -> str | None:
+        """Why this network of texts cannot do the data section's task on texts of that many tokens; None: it can."""
+        return None
 
     def build(self, classes: int, channels: int) -> nn.Module:
         """A freshly initialised network; the same one for the same torch seed.
@@ -34,6 +45,12 @@ class ModelSource(Method):
             ModelError: there are no published weights, or they cannot be fetched.
         """
         raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """What the report calls it: its name and its sizes."""
+        fields = self.model_dump(mode="json")[self.method_name]
+        return " ".join([self.method_name, *(str(value) for value in fields.values() if isinstance(value, str | int))])
 
     @property
     def licence(self) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, nn
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
 from torch.nn.functional import cross_entropy
 
-from edgekd.data.arrays import ImageData
-from edgekd.distill.batches import Batches, epoch_order
+from edgekd.data.dataset import Dataset
+from edgekd.distill.batches import Batches, batches_of, epoch_order
 from edgekd.models import ModelSection
 from edgekd.models.importance import Batch
 from edgekd.models.init import initialise
@@ -22,7 +23,7 @@ BATCH = 32
 
 
 def start(
-    section: ModelSection, student: nn.Module, teacher: nn.Module, data: ImageData, seed: int
+    section: ModelSection, student: nn.Module, teacher: nn.Module, data: Dataset, seed: int
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The student before its training, and what was taken from the teacher.
 
@@ -36,10 +37,10 @@ def start(
     Raises:
         ModelError: the teacher's weights do not fit the student, or there is nothing to prune.
     """
-    source, rows = Batches(data, device_of(teacher)), epoch_order(data.indices("train"), seed, 0)[:SAMPLES]
+    source, rows = batches_of(data, device_of(teacher)), epoch_order(data.indices("train"), seed, 0)[:SAMPLES]
     parts = [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
-    batches = (_batch([source.images(part)], source.labels(part)) for part in parts)
-    example = [source.images(rows[:2])]
+    batches = (_batch(source, part) for part in parts)
+    example = source.inputs(rows[:2])
     if section.prune is not None:
         return teacher, prune(teacher, section.prune, example, batches)
     if section.init is None:
@@ -59,5 +60,6 @@ def described(facts: dict[str, Any]) -> str:
     return "pruned from " + ", ".join(rows)
 
 
-def _batch(inputs: Sequence[Tensor], labels: Tensor) -> Batch:
-    return lambda model: cross_entropy(model(*inputs), labels)
+def _batch(source: Batches, rows: NDArray[np.int64]) -> Batch:
+    inputs, labels = source.inputs(rows), source.labels(rows)
+    return lambda model: cross_entropy(source.rows(model(*inputs), inputs), labels)

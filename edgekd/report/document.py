@@ -69,21 +69,41 @@ class DomainShift(Facts):
     channel_std_ratio: list[float]
 
 
+class TokenShift(Facts):
+    """Calibration texts against training texts.
+
+    Attributes:
+        unseen_share: share of the calibration texts' tokens that no training text has.
+        unknown_share: share of tokens that the tokenizer's vocabulary lacks; None when it lacks none.
+        train_unknown_share: the same of the training texts.
+        median_length: in tokens.
+        train_median_length: in tokens.
+    """
+
+    unseen_share: Fraction
+    unknown_share: Fraction | None
+    train_unknown_share: Fraction | None
+    median_length: float
+    train_median_length: float
+
+
 class Calibration(Facts):
-    """The images that decided the quantization ranges."""
+    """The samples that decided the quantization ranges."""
 
     samples: int = Field(ge=0)
     source: str | None = None
     coverage: dict[str, int] | None = None
     sha256: str | None = None
     overlap_removed: int | None = None
-    domain_shift: DomainShift | None = None
+    domain_shift: DomainShift | TokenShift | None = None
     warnings: list[str] = []
 
 
 class Data(Facts):
-    """What the run was trained, selected and scored on. `counts` is split -> class -> images."""
+    """What the run was trained, selected and scored on. `counts` is split -> class -> images, texts or tokens."""
 
+    kind: Literal["image", "text"] = "image"
+    task: str | None = None
     reader: JsonValue = None
     classes: list[str]
     counts: dict[str, dict[str, int]]
@@ -92,9 +112,14 @@ class Data(Facts):
     warnings: list[str] = []
     calibration: Calibration | None = None
 
+    @property
+    def counted(self) -> str:
+        """What has a class, in the plural."""
+        return "labelled tokens" if self.task == "token_classification" else f"{self.kind}s"
+
 
 class Accuracy(Facts):
-    """Top-1 accuracy in [0, 1] over `samples` images.
+    """Top-1 accuracy in [0, 1] over `samples` images, texts or labelled tokens.
 
     Attributes:
         split: which split was scored.
@@ -108,6 +133,31 @@ class Accuracy(Facts):
     split: str = "test"
     arithmetic: Literal["fused", "reference"] | None = None
     runtime: str | None = None
+
+
+class WorstClass(Part):
+    """A class that is often missed: its recall, and the class that is mostly chosen instead."""
+
+    name: str
+    recall: Fraction
+    samples: int
+    mistaken_for: str | None = None
+
+
+class Quality(Facts):
+    """What accuracy alone does not show.
+
+    Attributes:
+        macro_f1: mean of the classes' F1: rare classes count as much as frequent ones.
+        calibration_error: expected calibration error over 15 bins; None where the outputs are no probabilities.
+        worst_classes: the ten classes of lowest recall.
+        cosine_with_teacher: mean cosine of the embeddings with the teacher's; None where there are none to compare.
+    """
+
+    macro_f1: Fraction
+    calibration_error: Fraction | None
+    worst_classes: list[WorstClass]
+    cosine_with_teacher: float | None = None
 
 
 class Epoch(Facts):
@@ -126,6 +176,7 @@ class Network(Reasoned):
 
     Attributes:
         macs: multiply-accumulate operations of one forward pass of one sample.
+        macs_tokens: how many tokens that sample has; None for an image.
         size_bytes: its float32 checkpoint.
         agreement_with_teacher: share of the test split on which it answers as the teacher does.
         history: None when it was not trained in this run.
@@ -136,9 +187,11 @@ class Network(Reasoned):
     name: str
     parameters: int | None = None
     macs: int | None = None
+    macs_tokens: int | None = None
     size_bytes: int | None = None
     accuracy: Accuracy | None = None
     agreement_with_teacher: Fraction | None = None
+    quality: Quality | None = None
     history: list[Epoch] | None = None
     steps: int | None = None
 
@@ -239,6 +292,7 @@ class Exported(Reasoned):
     size_bytes: int | None = None
     accuracy: Accuracy | None = None
     agreement_with_teacher: Fraction | None = None
+    quality: Quality | None = None
     parity: Parity | None = None
     quantization: Quantization | None = None
     measurement: Measurement | None = None

@@ -123,7 +123,8 @@ def _distillation(document: Document) -> str:
         return f"{gain}: a gain."
     if high < 0:
         return f"{gain}: a loss."
-    return f"{gain}; {units.integer(student.samples)} test images in one run cannot tell this from no change."
+    tested = f"{units.integer(student.samples)} test {document.data.counted}"
+    return f"{gain}; {tested} in one run cannot tell this from no change."
 
 
 def _int8_accuracy(document: Document) -> str:

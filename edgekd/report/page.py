@@ -14,13 +14,14 @@ from edgekd.report.sections import (
     data,
     environment,
     gates,
+    quality,
     search,
     targets,
     temperatures,
     training,
 )
 
-MAIN = (comparison, accuracy_latency, targets, training, search, temperatures, data, environment)
+MAIN = (comparison, accuracy_latency, quality, targets, training, search, temperatures, data, environment)
 
 
 def build(document: Document) -> Page:

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from edgekd.backends import versions
 from edgekd.data import DataSection, data_key, prepare
-from edgekd.data.arrays import ImageData
+from edgekd.data.dataset import Dataset, load_data
 from edgekd.steps.context import Context
 from edgekd.store import Entry, key_of, source_digest
+
+READING = ("edgekd.data.ragged", "edgekd.data.texts")
+"""The code that makes a network's inputs of stored tokens: part of the key of whatever reads them."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,13 @@ class PreparedData:
     digest: str
     calibration_digest: str
 
-    def open(self) -> ImageData:
+    def open(self) -> Dataset:
         """Memory-maps the arrays."""
-        return ImageData.load(self.entry.folder)
+        return load_data(self.entry.folder)
 
 
 def prepare_data(context: Context, section: DataSection | None = None) -> PreparedData:
-    """Images, by default the recipe's: decoded, split, with their calibration set."""
+    """Samples, by default the recipe's: decoded or tokenised, split, with their calibration set."""
     recipe, section = context.recipe, section or context.recipe.data
     inputs = {
         "data": data_key(section, recipe.seed),
@@ -46,6 +49,7 @@ def prepare_data(context: Context, section: DataSection | None = None) -> Prepar
 def seen_data(entry: Entry) -> PreparedData:
     """The entry with its digests."""
     facts = entry.info
-    seen = {name: entry.files[name] for name in ("images.npy", "labels.npy", "split.npy")}
+    calibration = {name: value for name, value in entry.files.items() if name.startswith("calibration")}
+    seen = {name: value for name, value in entry.files.items() if name not in calibration and name != "data.json"}
     digest = key_of({**seen, "classes": facts["classes"], "preprocess": facts["preprocess"]})
-    return PreparedData(entry, digest, entry.files["calibration.npy"])
+    return PreparedData(entry, digest, key_of(calibration))

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekd.artifact import Artifact
 from edgekd.benchmark.machine import environment
-from edgekd.benchmark.metrics import agreement
+from edgekd.benchmark.metrics import accuracy, agreement, mean_cosine, quality
 from edgekd.gates import judge
 from edgekd.report.compare import slower_than_float
 from edgekd.report.document import TEACHING, Document
 from edgekd.steps.context import Context
-from edgekd.steps.evaluate import test_logits
+from edgekd.steps.data import PreparedData
+from edgekd.steps.evaluate import CENTROIDS, class_logits, test_logits
 from edgekd.steps.networks import Ensemble, FloatModel
 from edgekd.steps.school import School
 from edgekd.steps.verify import LOGITS
@@ -44,8 +46,9 @@ def document(context: Context, school: School, made: Sequence[Made], targets: Se
     """The report document (see `edgekd.report.document`)."""
     models: list[FloatModel | Ensemble] = [*school.models, *school.bounds]
     teacher = next((model for role in TEACHING for model in models if model.role == role), None)
-    facts = school.data.entry.info
-    artifacts = [_artifact_row(item, teacher) for item in made]
+    data = school.data
+    facts = data.entry.info
+    artifacts = [_artifact_row(data, item, teacher) for item in made]
     gates = [_misfit_row(item) for item in made if item.misfits]
     for item, artifact in zip(made, artifacts, strict=True):
         gates += judge(context.recipe.gates, artifact, item.reference.evaluation.info["accuracy"])
@@ -55,7 +58,7 @@ def document(context: Context, school: School, made: Sequence[Made], targets: Se
         "recipe": context.raw,
         "environment": environment(),
         "data": facts,
-        "models": [_model_row(model, teacher) for model in models],
+        "models": [_model_row(data, model, teacher) for model in models],
         "temperatures": [] if teacher is None else teacher.evaluation.info["temperatures"] or [],
         "temperature_max_entropy_bits": log2(len(facts["classes"])),
         "artifacts": artifacts,
@@ -74,29 +77,49 @@ def document(context: Context, school: School, made: Sequence[Made], targets: Se
     return numbers
 
 
-def _model_row(model: FloatModel | Ensemble, teacher: FloatModel | Ensemble | None) -> dict[str, Any]:
+def _model_row(
+    data: PreparedData, model: FloatModel | Ensemble, teacher: FloatModel | Ensemble | None
+) -> dict[str, Any]:
     info, training = model.evaluation.info, model.training
     return {
         "role": model.role,
         "name": model.name,
         "parameters": info["parameters"],
         "macs": info["macs"],
+        "macs_tokens": info["macs_tokens"],
         "size_bytes": info["size_bytes"],
         "accuracy": None
         if info["accuracy"] is None
         else {"value": info["accuracy"], "samples": info["samples"], "split": "test"},
-        "agreement_with_teacher": None
-        if teacher is None
-        else agreement(test_logits(teacher.evaluation), test_logits(model.evaluation)),
+        **_compared(data, model.evaluation, test_logits(model.evaluation), teacher),
         "history": None if training is None else training["epochs"],
         "steps": None if training is None else len(training["epochs"]) * training["steps_per_epoch"],
     }
 
 
-def _artifact_row(item: Made, teacher: FloatModel | Ensemble | None) -> dict[str, Any]:
+def _compared(
+    data: PreparedData, evaluation: Entry, outputs: NDArray[Any], teacher: FloatModel | Ensemble | None
+) -> dict[str, Any]:
+    """Quality and agreement with the teacher of a network's or a file's outputs on the test split."""
+    logits, labels = class_logits(data, evaluation, outputs)
+    if not len(labels):
+        return {"agreement_with_teacher": None, "quality": None}
+    embeds = (evaluation.folder / CENTROIDS).is_file()
+    found = quality(logits, labels, data.entry.info["classes"], probabilities=not embeds)
+    if teacher is None:
+        return {"agreement_with_teacher": None, "quality": found}
+    theirs = test_logits(teacher.evaluation)
+    if embeds and theirs.shape == outputs.shape:
+        found["cosine_with_teacher"] = mean_cosine(outputs, theirs)
+    agrees = agreement(class_logits(data, teacher.evaluation, theirs)[0], logits)
+    return {"agreement_with_teacher": agrees, "quality": found}
+
+
+def _artifact_row(data: PreparedData, item: Made, teacher: FloatModel | Ensemble | None) -> dict[str, Any]:
     artifact, checked = item.artifact, item.verification.info
     measured = item.measurement
     logits = np.load(item.verification.folder / LOGITS)
+    scored, labels = class_logits(data, item.reference.evaluation, logits)
     return {
         "target": artifact.target,
         "model": artifact.model,
@@ -106,12 +129,12 @@ def _artifact_row(item: Made, teacher: FloatModel | Ensemble | None) -> dict[str
         "path": item.path,
         "size_bytes": model_size_bytes(artifact),
         "accuracy": {
-            "value": checked["accuracy"],
-            "samples": checked["samples"],
+            "value": accuracy(scored, labels),
+            "samples": len(labels),
             "arithmetic": checked["arithmetic"],
             "runtime": checked["runtime"],
         },
-        "agreement_with_teacher": None if teacher is None else agreement(test_logits(teacher.evaluation), logits),
+        **_compared(data, item.reference.evaluation, logits, teacher),
         "parity": checked["parity"],
         "quantization": artifact.quantization,
         "measurement": None if isinstance(measured, str) else measured.info,

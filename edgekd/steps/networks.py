@@ -32,10 +32,8 @@ class FloatModel:
     def name(self) -> str:
         """The architecture and where it started, e.g. `cifar_resnet 20, init alternate`."""
         section = self.section
-        ((method, fields),) = section.model.model_dump(mode="json").items()
-        words = [method, *(str(value) for value in fields.values() if isinstance(value, str | int))]
         start = ", pruned" if section.prune else f", init {section.init.method_name}" if section.init else ""
-        return " ".join(words) + start + (f" ({self.note})" if self.note else "")
+        return section.model.title + start + (f" ({self.note})" if self.note else "")
 
     def key(self) -> dict[str, Any]:
         """What decides its answers: a part of the store key of what is made of it."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def rehearse(context: Context, new: PreparedData, reader: Reader, replay: int) -
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
-        first, second = new.open(), old.open()
+        first, second = cast(ImageData, new.open()), cast(ImageData, old.open())  # `Continual.reasons` refuses texts
         return _join(first, second, exemplars(second, replay, seed), folder)
 
     joined = seen_data(context.store.get("replay", inputs, build))

@@ -13,7 +13,7 @@ from edgekd.distill import LOSSES, DistillSection, Loss, train
 from edgekd.distill.ensemble import EnsembleCache, shares_of
 from edgekd.models import ModelSection, TeacherSection, load, model_key
 from edgekd.steps.context import Context
-from edgekd.steps.data import PreparedData
+from edgekd.steps.data import READING, PreparedData
 from edgekd.steps.networks import FloatModel
 from edgekd.store import Entry, source_digest
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from edgekd.data.arrays import ImageData
+    from edgekd.data.dataset import Dataset
     from edgekd.distill.teacher_cache import TeacherCache
 
 WEIGHTS = "model.safetensors"
@@ -76,12 +76,12 @@ def _inputs(data: PreparedData, section: ModelSection, seed: int) -> dict[str, A
         "model": model_key(section),
         "data": data.digest,
         "seed": seed,
-        "code": source_digest("edgekd.models", "edgekd.distill"),
+        "code": source_digest("edgekd.models", "edgekd.distill", *READING),
         "versions": versions("torch", "numpy"),
     }
 
 
-def open_model(section: ModelSection, entry: Entry, data: ImageData, seed: int) -> nn.Module:
+def open_model(section: ModelSection, entry: Entry, data: Dataset, seed: int) -> nn.Module:
     """The network of a training step with the weights that the step stored, in eval mode."""
     from edgekd.models.checkpoint import load_into, read_tensors
     from edgekd.models.narrow import shrink_to
@@ -127,7 +127,7 @@ def cache_teacher(context: Context, data: PreparedData, teacher: FloatModel, see
         "data": data.digest,
         "seed": seed,
         "outputs": section.cache_key(),
-        "code": source_digest("edgekd.distill", "edgekd.models"),
+        "code": source_digest("edgekd.distill", "edgekd.models", *READING),
         "versions": versions("torch", "numpy"),
     }
 
@@ -182,7 +182,7 @@ def train_student(context: Context, lesson: Lesson, role: str = "student") -> En
     return context.store.get("student", inputs, build)
 
 
-def _start(context: Context, lesson: Lesson, arrays: ImageData, role: str) -> tuple[nn.Module, dict[str, Any] | None]:
+def _start(context: Context, lesson: Lesson, arrays: Dataset, role: str) -> tuple[nn.Module, dict[str, Any] | None]:
     """The student before its training, and what it took from the network that it starts from."""
     student, origin = lesson.student, lesson.origin
     model = load(student, len(arrays.classes), arrays.preprocess.channels, lesson.seed)
@@ -197,7 +197,7 @@ def _start(context: Context, lesson: Lesson, arrays: ImageData, role: str) -> tu
 
 
 def _teaching(
-    section: DistillSection, lesson: Lesson, arrays: ImageData, cached: Sequence[Entry]
+    section: DistillSection, lesson: Lesson, arrays: Dataset, cached: Sequence[Entry]
 ) -> tuple[nn.Module | None, TeacherCache | EnsembleCache | None]:
     """What the losses look at: the cached outputs, the teacher itself where that is not enough, or neither."""
     from edgekd.distill.teacher_cache import TeacherCache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from edgekd.steps.data import PreparedData
 from edgekd.store import key_of
 
 if TYPE_CHECKING:
-    from edgekd.data.arrays import ImageData
+    from edgekd.data.dataset import Dataset
 
 NOWHERE = 255
 """No split has this number: neither training nor scoring finds these samples."""
@@ -44,9 +44,9 @@ class TrialData(PreparedData):
 
     split: NDArray[np.uint8]
 
-    def open(self) -> ImageData:
+    def open(self) -> Dataset:
         """Memory-maps the arrays."""
-        return replace(super().open(), split=self.split)
+        return replace(cast(Any, super().open()), split=self.split)
 
 
 def trial_data(data: PreparedData, fraction: float, seed: int) -> TrialData:

@@ -37,7 +37,7 @@ def test_equals_histograms_of_the_stored_tensors(program, images):
         expected = Histogram()
         expected.add(value)
         actual = seen.histograms[name]
-        # Batches of other sizes may round the last bit of a product differently: a few values change their bin.
+        # ImageBatches of other sizes may round the last bit of a product differently: a few values change their bin.
         assert actual.radius == expected.radius and actual.total == value.size
         assert np.abs(actual.counts - expected.counts).sum() <= 0.01 * value.size
         assert actual.minimum == pytest.approx(value.min(), rel=1e-4, abs=1e-6)

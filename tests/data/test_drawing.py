@@ -48,21 +48,21 @@ def values(images: list[np.ndarray]) -> list[int]:
 def test_the_test_split_never_gets_in(seed: int) -> None:
     forbidden = {digest(np.full((1, 1, 1), index, np.uint8)) for index in range(0, 40, 2)}
     drawn = draw(candidates([index % 4 for index in range(40)]), 12, forbidden, seed)
-    assert all(value % 2 for value in values(drawn.images))
-    assert [value % 4 for value in values(drawn.images)] == drawn.labels
+    assert all(value % 2 for value in values(drawn.samples))
+    assert [value % 4 for value in values(drawn.samples)] == drawn.labels
     # Classes 0 and 2 hold forbidden images alone, so all 20 of them were met and left out.
     assert sorted(set(drawn.labels)) == [1, 3] and drawn.overlap_removed == 20  # pyright: ignore
 
 
 def test_corrupt_candidates_are_replaced() -> None:
     drawn = draw(candidates([0] * 10, corrupt={0, 1, 2, 3, 4}), 5, set(), 0)
-    assert sorted(values(drawn.images)) == [5, 6, 7, 8, 9]
+    assert sorted(values(drawn.samples)) == [5, 6, 7, 8, 9]
 
 
 def test_the_seed_decides_and_classes_are_mixed() -> None:
     labels: list[int | None] = [index // 50 for index in range(200)]
     one, again, other = (draw(candidates(labels), 40, set(), seed) for seed in (1, 1, 2))
-    assert values(one.images) == values(again.images) != values(other.images)
+    assert values(one.samples) == values(again.samples) != values(other.samples)
     assert np.bincount(np.array(one.labels, int)).tolist() == [10, 10, 10, 10]
     assert one.labels != sorted(one.labels)  # pyright: ignore
-    assert len(set(values(one.images))) == 40
+    assert len(set(values(one.samples))) == 40

@@ -96,11 +96,9 @@ def test_neither_torch_nor_pillow_is_imported(tree: Path) -> None:
 
 
 def test_every_reader_has_a_key_that_is_json(tree: Path, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label\nhi,x\n")
     for reader in (
         "mnist5k",
         {"shipped": {"domain": "photos"}},
-        {"csv_text": {"path": str(tmp_path / "a.csv")}},
         {"torchvision_dataset": {"name": "FakeData", "options": {"size": 4}}},
         {"huggingface": {"name": "owner/name", "revision": "0" * 40}},
         {"huggingface": {"path": str(tree)}},

@@ -189,13 +189,6 @@ def test_sources_that_cannot_train_a_classifier(tmp_path: Path, folders: dict[st
         run(section(write_tree(tmp_path / "tree", folders)), tmp_path / "out")
 
 
-def test_texts_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("text,label\nhi,x\nho,y\n")
-    data = DataSection.model_validate({"reader": {"csv_text": {"path": str(tmp_path / "a.csv")}}, "size": 8})
-    with pytest.raises(DataError, match="'csv_text' gives texts"):
-        run(data, tmp_path / "out")
-
-
 @pytest.mark.data
 def test_cifar10(data_root: Path, tmp_path: Path) -> None:
     reader = {"image_folder": {"path": data_root / "cifar10" / "cifar10-jpeg.zip"}}

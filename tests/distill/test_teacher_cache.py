@@ -14,7 +14,7 @@ from torch import nn
 
 from edgekd.data.arrays import ImageData
 from edgekd.distill import DistillSection, teacher_cache
-from edgekd.distill.batches import Batches
+from edgekd.distill.batches import ImageBatches
 from edgekd.distill.settings import Augment
 from edgekd.distill.teacher_cache import LOGITS, RESUME, TeacherCache
 from edgekd.errors import ModelError, StoreError
@@ -39,7 +39,7 @@ def test_rows_are_the_teachers_answers_to_the_students_pixels(data: ImageData, t
     model = teacher()
     cache = TeacherCache.write(tmp_path, model, data, section(), seed=4, progress=QUIET)
     assert cache.array.shape == (3, 96, 3) and cache.array.dtype == np.float16 and cache.crops == 3
-    batches = Batches(data, torch.device("cpu"), Augment.model_validate(AUGMENT), 4)
+    batches = ImageBatches(data, torch.device("cpu"), Augment.model_validate(AUGMENT), 4)
     rows = data.indices("train")[[70, 3, 41]]
     for epoch in (0, 1, 2, 5):
         with torch.no_grad():

@@ -92,6 +92,7 @@ def artifact(
         "size_bytes": 96_412 if int8 else 328_911,
         "accuracy": None if accuracy is None else {"value": accuracy, "samples": 10000, "arithmetic": arithmetic},
         "agreement_with_teacher": None if accuracy is None else 0.9012,
+        "quality": None if accuracy is None else quality(accuracy - 0.001, 0.71),
         "parity": None if accuracy is None else parity,
         "quantization": {
             "weight_bits": 8,
@@ -130,6 +131,13 @@ def gate(
         "passed": passed,
         "reason": reason,
     }
+
+
+def quality(macro_f1: float, worst: float, calibration_error: float | None = 0.031) -> dict[str, Any]:
+    """Per-class figures, cat the worst class."""
+    rows = [{"name": "cat", "recall": worst, "samples": 1000, "mistaken_for": "dog"}]
+    rows += [{"name": name, "recall": 0.95, "samples": 1000, "mistaken_for": None} for name in ("car", "<truck>")]
+    return {"macro_f1": macro_f1, "calibration_error": calibration_error, "worst_classes": rows}
 
 
 def full_document() -> dict[str, Any]:
@@ -208,6 +216,7 @@ def full_document() -> dict[str, Any]:
                 "macs": 125_747_840,
                 "size_bytes": 3_468_000,
                 "accuracy": {"value": 0.9437, "samples": 10000, "split": "test"},
+                "quality": quality(0.9436, 0.871),
                 "agreement_with_teacher": None,
                 "history": history(4, 0.943, 0.4, ("ce",)),
             },
@@ -218,6 +227,7 @@ def full_document() -> dict[str, Any]:
                 "macs": 12_501_632,
                 "size_bytes": 320_100,
                 "accuracy": {"value": 0.8731, "samples": 10000, "split": "test"},
+                "quality": quality(0.8725, 0.722),
                 "agreement_with_teacher": 0.9034,
                 "history": history(30, 0.874, 6.2, ("ce", "kl")),
             },
@@ -228,6 +238,7 @@ def full_document() -> dict[str, Any]:
                 "macs": 12_501_632,
                 "size_bytes": 320_100,
                 "accuracy": {"value": 0.8594, "samples": 10000, "split": "test"},
+                "quality": quality(0.8581, 0.701),
                 "agreement_with_teacher": 0.8790,
                 "history": history(30, 0.860, 2.1, ("ce",)),
             },

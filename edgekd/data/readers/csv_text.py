@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ class CsvText(Reader):
         delimiter: one character.
     """
 
-    kind: ClassVar[str] = "text"
+    kind: ClassVar[Literal["image", "text"]] = "text"
     path: RecipePath
     test_path: RecipePath | None = None
     text: str = "text"

@@ -55,6 +55,8 @@ class Continual(Strategy):
             yield "a student that has learnt nothing can forget nothing: give student.weights"
         if len(recipe.all_teachers()) > 1:
             yield "one new teacher at most: give 'teacher' in place of 'teachers'"
+        if recipe.data.reader.kind != "image":
+            yield "the old and the new data are joined as images; texts cannot be replayed"
         if self.old_data == recipe.data.reader:
             yield "old_data is the recipe's own data: nothing is new"
         if recipe.distill and not any(loss.needs_teacher for loss in recipe.distill.losses):

@@ -11,7 +11,7 @@ maps `(B, channels, H, W)` float32 to `(B, classes)` logits:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
@@ -32,6 +32,7 @@ class Function(ModelSource):
         options: keyword arguments of the function besides `classes` and `channels`.
     """
 
+    kind: ClassVar[Literal["image", "text", "any"]] = "any"
     name: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     options: dict[str, JsonValue] = Field(default_factory=dict)
 

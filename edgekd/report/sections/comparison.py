@@ -66,7 +66,8 @@ def _shape(network: Network | None, name: str) -> tuple[Cell, Cell]:
     if network is None:
         return missing(f"the run lists no {name}"), missing(f"the run lists no {name}")
     parameters = number(network.parameters, units.count, network.reason("parameters"))
-    return parameters, number(network.macs, units.count, network.reason("macs"))
+    macs = number(network.macs, units.count, network.reason("macs"))
+    return parameters, macs if network.macs_tokens is None else macs._replace(note=f"{network.macs_tokens} tokens")
 
 
 def _scores(document: Document, source: Network | Exported, teacher: Cell | None = None) -> Row:
