@@ -84,3 +84,13 @@ FORMATS: Family[Format] = Family("edgekd.export.formats", Format)
 def weight_bits(description: Description, rules: QuantizationRules) -> Literal[7, 8]:
     """The narrower of what was described and what the target bears; activation ranges do not depend on it."""
     return 7 if 7 in (description.weight_bits, rules.weight_bits) else 8
+
+
+def dynamic_notes(description: Description, scales: str) -> dict[str, Any]:
+    """What a manifest says about a file of this description beyond its kernels; nothing for plain static INT8."""
+    notes: dict[str, Any] = {}
+    if description.dynamic:
+        notes["activations"] = f"quantized at run time, {scales}"
+    if description.embeddings:
+        notes["int8_tables"] = [description.layers[name] for name in description.embeddings]
+    return notes

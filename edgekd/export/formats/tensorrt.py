@@ -47,6 +47,13 @@ class TensorRt(Format):
         if description is None:
             model = float_onnx(program)
         else:
+            if description.dynamic:
+                raise ExportError(
+                    "TensorRT cannot quantize activations at run time: explicit quantization needs stored scales",
+                    received="int8_dynamic",
+                    accepted="int8_static",
+                    hint="compress: {method: int8_static}, or leave this format out",
+                )
             placed = place(bound_onnx(program, description))
             model = placed.model
             notes |= {
