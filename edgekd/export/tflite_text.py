@@ -24,13 +24,15 @@ from edgekd.export.bind import Binding, bind
 from edgekd.export.memo import once
 from edgekd.export.silence import silenced
 from edgekd.export.tflite_file import OUTPUT, TfliteGraph, as_bytes, fingerprints, read_tflite
-from edgekd.export.tflite_int8 import Choice, calibration, choose, scope
+from edgekd.export.tflite_int8 import LOST_SHARE, Choice, calibration, choose, scope
+from edgekd.export.tflite_norms import unfold_norms
 
 if TYPE_CHECKING:
     from edgekd.compress.description import Description
     from edgekd.compress.fold import Program
 
 SHORTEST = 16
+MERGED = "the converter merged it with the normalisation before it, whose range is unknown"
 FOLDED = "its rows are constants of a fixed length"
 
 
@@ -81,13 +83,14 @@ def _convert(program: Program, sizes: list[int]) -> bytes:
                 # Two tensors: one for both would be captured as one input.
                 inputs = {name: torch.ones(1, size, dtype=torch.int32) for name in program.names}
                 converter = converter.signature(signature(size), module, sample_kwargs=inputs)
-            return _name_plainly(as_bytes(converter.convert()))
+            return _tidy(as_bytes(converter.convert()), program)
 
 
-def _name_plainly(content: bytes) -> bytes:
+def _tidy(content: bytes, program: Program) -> bytes:
     """Tensors are named after signature and position: unique in the file, where the converter's names repeat."""
     tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
     model = tools.read_model_from_bytearray(bytearray(content))
+    unfold_norms(model, program)
     for item in model.signatureDefs:
         for position, tensor in enumerate(model.subgraphs[item.subgraphIndex].tensors):
             tensor.name = f"{item.signatureKey.decode()}/{position}".encode()
@@ -129,18 +132,25 @@ def int8_text(program: Program, description: Description) -> tuple[bytes, Choice
     binding = bind(seen, graph.steps(), description)
     choice = choose(graph, binding, program, description)
     layers = {position for position in choice.integer if graph.operators[position].kind == "FULLY_CONNECTED"}
-    if not description.dynamic:
-        for position in sorted(layers):
-            item = graph.operators[position]
-            touched = [graph.names[i] for i in (*item.inputs, *item.outputs) if graph.names[i] in seen]
-            binding.require(touched, where=f"{item.kind} {item.names[0]}")
+    left: dict[str, str] = {}
+    for position in [] if description.dynamic else sorted(layers):
+        item = graph.operators[position]
+        if graph.names[item.inputs[0]] not in binding.ranges:
+            left[description.layers[binding.names[item.names[0]][0]]] = MERGED
+            layers.remove(position)
+    if len(left) > LOST_SHARE * (len(left) + len(layers)):
+        raise ExportError(
+            "the TFLite file's layers read values that are not in the quantization description",
+            received=", ".join([*left][:8]),
+            hint="keep them in float: compress: {keep_float: [...]}, or compress: {method: int8_dynamic}",
+        )
     tables = {
         position
         for position, item in enumerate(graph.operators)
         if item.kind == "EMBEDDING_LOOKUP" and set(description.embeddings) & set(binding.names.get(item.names[0], []))
     }
     placed = {name for position in tables for name in binding.names[graph.operators[position].names[0]]}
-    left = {description.layers[name]: FOLDED for name in description.embeddings if name not in placed}
+    left |= {description.layers[name]: FOLDED for name in description.embeddings if name not in placed}
     signatures = read_signatures(content)
     for key, other in signatures.items():
         if [item.kind for item in other.operators] != [item.kind for item in graph.operators]:
