@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +68,30 @@ class ImageData:
     preprocess: Preprocess
     calibration: NDArray[np.uint8]
     facts: dict[str, Any]
+    kind: Literal["image"] = "image"
+    task: Literal["classification"] = "classification"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(N, H, W, C)`."""
+        return self.images.shape
+
+    def inputs(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32]]:
+        """`(B, C, H, W)` float32, normalised."""
+        return (self.preprocess.apply(self.images[indices]),)
+
+    def targets(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """`(B,)` classes."""
+        return self.labels[indices]
+
+    def calibration_batches(self, size: int) -> Iterator[tuple[NDArray[np.float32]]]:
+        """All calibration images, at most `size` at once."""
+        for start in range(0, len(self.calibration), size):
+            yield (self.preprocess.apply(self.calibration[start : start + size]),)
+
+    def example(self, count: int) -> tuple[NDArray[np.float32]]:
+        """At most `count` calibration images."""
+        return (self.preprocess.apply(self.calibration[:count]),)
 
     def indices(self, split: Split) -> NDArray[np.int64]:
         """Sorted positions of one split's samples."""
