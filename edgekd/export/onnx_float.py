@@ -97,7 +97,9 @@ def _reorder_gelu(model: Any) -> None:
     makers = {node.output[0]: node for node in model.graph.node}
     stored = {item.name: item for item in model.graph.initializer}
     for node in [item for item in model.graph.node if item.op_type == "Mul"]:
-        halved = next((makers[name] for name in node.input if name in makers and _is_half_erf(makers[name], makers)), None)
+        halved = next(
+            (makers[name] for name in node.input if name in makers and _is_half_erf(makers[name], makers)), None
+        )
         if halved is None:
             continue
         half = next(name for name in halved.input if name in stored)

@@ -108,7 +108,10 @@ def fingerprints(model: Any, program: Program) -> dict[str, Fingerprint]:
     inputs = [item.name for item in session.get_inputs()]
     moments = {name: Moments() for name in (*_float_inputs(program), *names)}
     for index in range(len(program.example[0])):
-        given = {name: np.ascontiguousarray(as_numpy(value)) for name, value in zip(program.names, program.sample(index), strict=True)}
+        given = {
+            name: np.ascontiguousarray(as_numpy(value))
+            for name, value in zip(program.names, program.sample(index), strict=True)
+        }
         for name in _float_inputs(program):
             moments[name].add(given[name])
         # An input that only lends its shape may have been optimized away.

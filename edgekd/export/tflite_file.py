@@ -167,9 +167,7 @@ def read_tflite(content: bytes, position: int = 0) -> TfliteGraph:
     )
 
 
-def fingerprints(
-    content: bytes, graph: TfliteGraph, samples: Iterable[list[NDArray[Any]]]
-) -> dict[str, Fingerprint]:
+def fingerprints(content: bytes, graph: TfliteGraph, samples: Iterable[list[NDArray[Any]]]) -> dict[str, Fingerprint]:
     """Fingerprint of every float tensor that depends on an input, over `samples`: each the graph's inputs, in order."""
     runtime: Any = need("ai_edge_litert.interpreter", extra="litert")
     with silenced("running the float TFLite file", RuntimeError, ValueError):

@@ -53,7 +53,9 @@ def _linears(program: Program) -> Iterator[tuple[Floats, Floats]]:
     """Weight and bias (zeros for none) of every linear layer."""
     for node in program.module.graph.nodes:
         if node.op == "call_function" and operator_type(node) == "linear":
-            tensors = [None if item is None else attribute(program.module, str(item.target)) for item in layer_arguments(node)]
+            tensors = [
+                None if item is None else attribute(program.module, str(item.target)) for item in layer_arguments(node)
+            ]
             if tensors[0] is not None:
                 weight = np.ascontiguousarray(as_numpy(tensors[0]))
                 yield weight, np.zeros(len(weight), np.float32) if tensors[1] is None else as_numpy(tensors[1])
@@ -87,4 +89,6 @@ def _values(model: Any, tensor: Any) -> Floats:
 
 
 def _is_scaled(weight: Floats, gamma: Floats, seen: Floats) -> bool:
-    return weight.shape == seen.shape and weight.shape[1] == len(gamma) and np.allclose(weight * gamma, seen, 1e-4, 1e-6)
+    return (
+        weight.shape == seen.shape and weight.shape[1] == len(gamma) and np.allclose(weight * gamma, seen, 1e-4, 1e-6)
+    )

@@ -101,9 +101,7 @@ def read_signatures(content: bytes) -> dict[str, TfliteGraph]:
     """The graph of every signature."""
     tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
     model = tools.read_model_from_bytearray(bytearray(content))
-    return {
-        item.signatureKey.decode(): read_tflite(content, int(item.subgraphIndex)) for item in model.signatureDefs
-    }
+    return {item.signatureKey.decode(): read_tflite(content, int(item.subgraphIndex)) for item in model.signatureDefs}
 
 
 def input_order(content: bytes, key: str) -> list[str]:
@@ -196,9 +194,7 @@ def _quantize(
             known = {}
             for graph in graphs:
                 known |= calibration(graph, _carried(binding, scratch, graph))
-        result = quantizer.quantize(
-            calibration_result=known, enable_progress_bar=False, enable_progress_report=False
-        )
+        result = quantizer.quantize(calibration_result=known, enable_progress_bar=False, enable_progress_report=False)
         return bytes(result.quantized_model)
 
 

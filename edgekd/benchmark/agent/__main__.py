@@ -140,7 +140,9 @@ def _measure(job: dict[str, Any], folder: Path, manifest: dict[str, Any], module
     for setting in settings:
         row = _latency(session, *setting, batches[setting], job)
         rows.append({**_setting(*setting), "threads": job["threads"], **row})
-        print(f"batch {_title(*setting)}, {job['threads']} threads: p50 {row['p50_ms']} ms", file=sys.stderr, flush=True)
+        print(
+            f"batch {_title(*setting)}, {job['threads']} threads: p50 {row['p50_ms']} ms", file=sys.stderr, flush=True
+        )
     return {
         "threads": job["threads"],
         "latency": rows,

@@ -45,7 +45,9 @@ class Int8Dynamic(Compressor):
 
         selection = select(program, keep_float, dynamic=True)
         marks = {
-            name: TensorRange(low=min(mark[2], 0.0), high=max(mark[3], 0.0), minimum=mark[2], maximum=mark[3], fingerprint=mark)
+            name: TensorRange(
+                low=min(mark[2], 0.0), high=max(mark[3], 0.0), minimum=mark[2], maximum=mark[3], fingerprint=mark
+            )
             for name, mark in fingerprints(program).items()
         }
         return Description(
