@@ -100,11 +100,10 @@ def _obstacle(node: fx.Node, operator: str, chosen: set[str]) -> str | None:
     """Why this operator stays in float; None if it does not."""
     from edgekd.compress.nodes import operator_type
 
-    if operator in ops.WEIGHTED:
-        weight = node.args[1] if len(node.args) > 1 else node.kwargs.get("weight")
+    if operator in ops.WEIGHTED or operator in ops.LOOKUPS:
+        position = 0 if operator in ops.LOOKUPS else 1
+        weight = node.args[position] if len(node.args) > position else node.kwargs.get("weight")
         return None if getattr(weight, "op", "") == "get_attr" else ops.COMPUTED_WEIGHT
-    if operator in ops.LOOKUPS:
-        return None if getattr(node.args[0], "op", "") == "get_attr" else ops.COMPUTED_WEIGHT
     if operator in ops.COMBINING:
         inputs = _operands(node)
         if len(inputs) < 2 or any(item.op == "get_attr" for item in inputs):

@@ -30,7 +30,7 @@ class GraphWriter:
     """
 
     model: Any
-    stored: set[str] = field(default_factory=lambda: set())
+    stored: set[str] = field(default_factory=set[str])
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Adds an initializer, once, and returns its name."""

@@ -2,9 +2,9 @@
 
     y = x . (s_w q_w)^T + b
 
-The file holds `q_w` and `s_w`; the plugin keeps them so, and quantizes x itself, one scale for each `GROUP` values of a
-token, where it has the kernel (x86 with VNNI). It is told so by the property that this writes into the file. Where there
-is no such kernel it multiplies x in float with restored weights: the file is small there, but not fast.
+The file holds `q_w` and `s_w`; the plugin keeps them so, and quantizes x itself, one scale for each `GROUP` values of
+a token, where it has the kernel (x86 with VNNI). It is told so by the property that this writes into the file. Where
+there is no such kernel it multiplies x in float with restored weights: the file is small there, but not fast.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _linears(program: Program) -> Iterator[tuple[Floats, Floats]]:
 
 
 def _folded(model: Any, graph: Any) -> Iterator[tuple[Any, int, Floats]]:
-    """Layers reading a value that is also scaled and shifted by constants before them: layer, shifted tensor, factors."""
+    """Layers that read a value which constants scale and shift before them: layer, shifted tensor, factors."""
     tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
     kinds = [tools.opcode_to_name(model, item.opcodeIndex) for item in graph.operators]
     scaled: dict[int, tuple[int, Floats]] = {}

@@ -77,13 +77,13 @@ def _convert(program: Program, sizes: list[int]) -> bytes:
     with silenced("importing litert-torch"):
         converter: Any = need("litert_torch", extra="litert")
     module = TokenInputs(program.module).eval()
-    with silenced("converting the network to TFLite", RuntimeError, ValueError, TypeError, NotImplementedError):
-        with torch.no_grad():
-            for size in sizes:
-                # Two tensors: one for both would be captured as one input.
-                inputs = {name: torch.ones(1, size, dtype=torch.int32) for name in program.names}
-                converter = converter.signature(signature(size), module, sample_kwargs=inputs)
-            return _tidy(as_bytes(converter.convert()), program)
+    failures = RuntimeError, ValueError, TypeError, NotImplementedError
+    with silenced("converting the network to TFLite", *failures), torch.no_grad():
+        for size in sizes:
+            # Two tensors: one for both would be captured as one input.
+            inputs = {name: torch.ones(1, size, dtype=torch.int32) for name in program.names}
+            converter = converter.signature(signature(size), module, sample_kwargs=inputs)
+        return _tidy(as_bytes(converter.convert()), program)
 
 
 def _tidy(content: bytes, program: Program) -> bytes:
@@ -189,7 +189,7 @@ def _quantize(
                     quantizer.add_dynamic_config(where, names.FULLY_CONNECTED, 8, weights)
                 else:
                     quantizer.add_static_config(where, names.FULLY_CONNECTED, 8, 8, weight_granularity=weights)
-        known = None
+        known: dict[str, Any] | None = None
         if not description.dynamic:
             known = {}
             for graph in graphs:

@@ -169,7 +169,8 @@ def place_artifact(context: Context, data: PreparedData, variant: Variant, files
     recorded = arrays.preprocess.to_json()
     if recorded.get("kind") == "text":
         shutil.copyfile(data.entry.folder / recorded["tokenizer"], staging / recorded["tokenizer"])
-        ids, mask = arrays.inputs(test)
+        inputs: tuple[NDArray[Any], ...] = arrays.inputs(test)
+        ids, mask = inputs[0], inputs[-1]
         np.save(staging / PROBE_TOKENS, ids[mask == 1].astype(np.int32))
         np.save(staging / PROBE_OFFSETS, np.concatenate([[0], np.cumsum(mask.sum(1))]))
     else:

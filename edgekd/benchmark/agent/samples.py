@@ -77,7 +77,7 @@ class Texts:
         return np.argsort(self._sizes(chosen), kind="stable")
 
     def batch(self, indices: np.ndarray[Any, Any], length: int | None = None) -> Any:
-        """Token ids and mask `(B, T)` int64; T is the longest text's, or `length`: cut there, or padded on the right."""
+        """Token ids and mask `(B, T)` int64; T is the longest text's, or `length`: cut there, or padded to it."""
         sizes = self._sizes(indices) if length is None else np.minimum(self._sizes(indices), length)
         ids = np.full((len(indices), length or max(1, int(sizes.max()))), self._pad, np.int64)
         mask = (np.arange(ids.shape[1]) < sizes[:, None]).astype(np.int64)

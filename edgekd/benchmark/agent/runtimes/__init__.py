@@ -22,6 +22,11 @@ class Unsupported(Exception):
     """The runtime cannot do what the job asks for."""
 
 
+def arrays(batch: Any) -> list[np.ndarray[Any, Any]]:
+    """The model's inputs, each contiguous."""
+    return [np.ascontiguousarray(value) for value in ([batch] if isinstance(batch, np.ndarray) else batch)]
+
+
 def too_long(manifest: dict[str, Any], tokens: int | None) -> str | None:
     """Why a model cannot take texts of this many tokens; None: it can."""
     limit = manifest["preprocess"].get("max_length")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session, too_long
+from . import MissingRuntime, Session, arrays, too_long
 
 
 def version() -> str:
@@ -59,8 +59,7 @@ class OnnxSession(Session):
 
     def prepare(self, batch: Any) -> Any:
         """The file's inputs are NCHW float32, or token ids and mask, as they come."""
-        arrays = batch if isinstance(batch, tuple) else (batch,)
-        return {name: np.ascontiguousarray(array) for name, array in zip(self._inputs, arrays)}
+        return dict(zip(self._inputs, arrays(batch)))
 
     def run(self, prepared: Any) -> Any:
         """One `Run`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session, too_long
+from . import MissingRuntime, Session, arrays, too_long
 
 
 def version() -> str:
@@ -20,7 +20,7 @@ def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool
     """A model compiled for `threads` threads.
 
     A float32 artifact runs in float32 also where the plugin would prefer bf16 or fp16. With `exact` the low-precision
-    transformations are off: FakeQuantize is computed as written, in float, and so are the products of INT8 weights whose
+    transformations are off: FakeQuantize is computed as written, in float, and so are products of INT8 weights whose
     activations would be quantized at run time.
     """
     return OpenvinoSession(folder / manifest["entry"], manifest, threads, exact)
@@ -83,7 +83,7 @@ class OpenvinoSession(Session):
 
     def prepare(self, batch: Any) -> Any:
         """The file's inputs are NCHW float32, or token ids and mask, as they come."""
-        return [np.ascontiguousarray(array) for array in (batch if isinstance(batch, tuple) else (batch,))]
+        return arrays(batch)
 
     def run(self, prepared: Any) -> Any:
         """One synchronous inference on the caller's own memory."""

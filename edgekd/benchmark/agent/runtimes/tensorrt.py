@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session, Unsupported, too_long
+from . import MissingRuntime, Session, Unsupported, arrays, too_long
 
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2
 WORKSPACE_BYTES = 1 << 30
@@ -157,8 +157,8 @@ class TensorrtSession(Session):
 
     def prepare(self, batch: Any) -> Any:
         """Contiguous, in the engine's input types."""
-        arrays = batch if isinstance(batch, tuple) else (batch,)
-        return [np.ascontiguousarray(array, self._types[name]) for name, array in zip(self._inputs, arrays)]
+        given = zip(self._inputs, arrays(batch))
+        return [np.ascontiguousarray(array, self._types[name]) for name, array in given]
 
     def run(self, prepared: Any) -> Any:
         """Copies in, executes, copies out and waits for the stream."""
