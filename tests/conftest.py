@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,3 +78,13 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
     done = call("run", recipe, cwd=folder)
     assert done.returncode == 0, done.stderr
     return SmallRun(folder, recipe, folder / "runs" / "small")
+
+
+@pytest.fixture(scope="session")
+def tiny_bert() -> Any:
+    """The module `tiny_bert.py` beside this file."""
+    spec = spec_from_file_location("tiny_bert", Path(__file__).with_name("tiny_bert.py"))
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

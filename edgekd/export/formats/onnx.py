@@ -1,4 +1,4 @@
-"""ONNX for ONNX Runtime: float, or INT8 as QuantizeLinear/DequantizeLinear pairs or integer products; any batch size."""
+"""ONNX for ONNX Runtime: float, INT8 as QuantizeLinear/DequantizeLinear pairs, or integer products; any batch size."""
 
 from __future__ import annotations
 

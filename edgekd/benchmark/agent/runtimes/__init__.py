@@ -24,7 +24,7 @@ class Unsupported(Exception):
 
 def arrays(batch: Any) -> list[np.ndarray[Any, Any]]:
     """The model's inputs, each contiguous."""
-    return [np.ascontiguousarray(value) for value in ([batch] if isinstance(batch, np.ndarray) else batch)]
+    return [np.ascontiguousarray(batch)] if hasattr(batch, "ndim") else [np.ascontiguousarray(part) for part in batch]
 
 
 def too_long(manifest: dict[str, Any], tokens: int | None) -> str | None:
