@@ -40,6 +40,16 @@ gates: {int8_agreement: 0.9, accuracy_drop_points: 3}
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="session")
+def networks() -> Any:
+    """The module `text_networks.py` beside this file."""
+    spec = spec_from_file_location("text_networks", Path(__file__).with_name("text_networks.py"))
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def call(*arguments: object, cwd: Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     """Runs `edgekd` as a user does, without a terminal."""
     command = [str(EDGEKD), *map(str, arguments)]
@@ -78,13 +88,3 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
     done = call("run", recipe, cwd=folder)
     assert done.returncode == 0, done.stderr
     return SmallRun(folder, recipe, folder / "runs" / "small")
-
-
-@pytest.fixture(scope="session")
-def tiny_bert() -> Any:
-    """The module `tiny_bert.py` beside this file."""
-    spec = spec_from_file_location("tiny_bert", Path(__file__).with_name("tiny_bert.py"))
-    assert spec and spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

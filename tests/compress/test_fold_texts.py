@@ -21,29 +21,27 @@ def tensors(pair: tuple[np.ndarray, np.ndarray]) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lengths", [[1], [7], [3, 24, 11], [9] * 5])
-def test_every_batch_and_length_equals_the_network(kind: str, lengths: list[int], tiny_bert: Any) -> None:
-    rows = tiny_bert.texts(lengths, seed=2)
-    found = tiny_bert.program(kind)(*tensors(tiny_bert.padded(rows))).numpy()
+def test_every_batch_and_length_equals_the_network(kind: str, lengths: list[int], networks: Any) -> None:
+    rows = networks.texts(lengths, seed=2)
+    found = networks.program(kind)(*tensors(networks.padded(rows))).numpy()
     if kind == "token":
         found = np.concatenate([row[: len(text)] for row, text in zip(found, rows, strict=True)])
-    np.testing.assert_allclose(found, tiny_bert.answers(kind, rows), atol=2e-6)
+    np.testing.assert_allclose(found, networks.answers(kind, rows), atol=2e-6)
 
 
-def test_inputs_have_names_and_free_axes(tiny_bert: Any) -> None:
-    program = tiny_bert.program("sequence")
+def test_inputs_have_names_and_free_axes(networks: Any) -> None:
+    program = networks.program("sequence")
     assert program.names == ("input_ids", "attention_mask")
-    assert program.max_tokens == tiny_bert.LONGEST
+    assert program.max_tokens == networks.LONGEST
     assert [sorted(axes) for axes in program.dynamic_shapes] == [[0, 1], [0, 1]]
     assert [tuple(part.shape) for part in program.sample(2)] == [(1, 9), (1, 9)]
 
 
-def test_one_text_of_one_token_is_enough_to_capture(tiny_bert: Any) -> None:
-    example = tensors(tiny_bert.padded(tiny_bert.texts([1])))
-    program = fold(tiny_bert.model("sequence"), example, tiny_bert.LONGEST)
-    rows = tiny_bert.texts([4, 4])
-    np.testing.assert_allclose(
-        program(*tensors(tiny_bert.padded(rows))), tiny_bert.answers("sequence", rows), atol=2e-6
-    )
+def test_one_text_of_one_token_is_enough_to_capture(networks: Any) -> None:
+    example = tensors(networks.padded(networks.texts([1])))
+    program = fold(networks.model("sequence"), example, networks.LONGEST)
+    rows = networks.texts([4, 4])
+    np.testing.assert_allclose(program(*tensors(networks.padded(rows))), networks.answers("sequence", rows), atol=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +53,9 @@ def test_one_text_of_one_token_is_enough_to_capture(tiny_bert: Any) -> None:
         ((torch.ones(1, 2, dtype=torch.int64), torch.tensor([[1, 0]])), "texts of one length"),
     ],
 )
-def test_other_probe_batches_are_refused(example: tuple[torch.Tensor, ...], message: str, tiny_bert: Any) -> None:
+def test_other_probe_batches_are_refused(example: tuple[torch.Tensor, ...], message: str, networks: Any) -> None:
     with pytest.raises(CompressError, match=message):
-        fold(tiny_bert.model("sequence"), example, tiny_bert.LONGEST)
+        fold(networks.model("sequence"), example, networks.LONGEST)
 
 
 def test_a_network_for_one_length_is_refused() -> None:

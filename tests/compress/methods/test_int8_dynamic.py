@@ -24,12 +24,12 @@ def describe(program: Program, keep: list[str] | None = None) -> Description:
     return compress(program, batches, section, QuantizationRules(), QUIET)
 
 
-def test_linear_layers_and_tables_without_calibration(tiny_bert: Any) -> None:
-    program = tiny_bert.program("sequence")
+def test_linear_layers_and_tables_without_calibration(networks: Any) -> None:
+    program = networks.program("sequence")
     found = describe(program)
     types = program.operators()
     assert found.dynamic and found.samples == 0
-    assert [types[name] for name in found.quantized] == ["linear"] * (tiny_bert.LINEAR + 1)
+    assert [types[name] for name in found.quantized] == ["linear"] * (networks.LINEAR + 1)
     assert [found.layers[name].rpartition(".")[2] for name in found.embeddings] == [
         "word_embeddings",
         "token_type_embeddings",
@@ -38,8 +38,8 @@ def test_linear_layers_and_tables_without_calibration(tiny_bert: Any) -> None:
     assert Description.model_validate_json(found.model_dump_json()) == found
 
 
-def test_what_stays_in_float_says_why(tiny_bert: Any) -> None:
-    found = describe(tiny_bert.program("sequence"), ["head", "*.word_embeddings"])
+def test_what_stays_in_float_says_why(networks: Any) -> None:
+    found = describe(networks.program("sequence"), ["head", "*.word_embeddings"])
     reasons = {item.operator: item.reason for item in found.kept_float}
     assert reasons["layer_norm"] == operators.REASONS["layer_norm"]
     assert reasons["softmax"] == operators.REASONS["softmax"]
@@ -60,13 +60,13 @@ def test_a_network_without_linear_layers_is_refused(program: Program) -> None:
         describe(program, ["head"])
 
 
-def test_simulation_takes_each_tensors_own_range(tiny_bert: Any) -> None:
+def test_simulation_takes_each_tensors_own_range(networks: Any) -> None:
     """One layer alone, against the formula written out."""
-    program = tiny_bert.program("sequence")
+    program = networks.program("sequence")
     names = [name for name in program.layers().values() if name != "head" and not name.startswith("bert.embeddings")]
     found = describe(program, [*dict.fromkeys(names), "bert.embeddings.*"])
-    inputs = tuple(torch.from_numpy(part) for part in tiny_bert.padded(tiny_bert.texts([6, 6], seed=4)))
-    model = tiny_bert.model("sequence")
+    inputs = tuple(torch.from_numpy(part) for part in networks.padded(networks.texts([6, 6], seed=4)))
+    model = networks.model("sequence")
     hidden: list[torch.Tensor] = []
     handle = model.head.register_forward_pre_hook(lambda module, args: hidden.append(args[0]))
     model(*inputs)
