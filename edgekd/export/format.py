@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -86,11 +87,12 @@ def weight_bits(description: Description, rules: QuantizationRules) -> Literal[7
     return 7 if 7 in (description.weight_bits, rules.weight_bits) else 8
 
 
-def dynamic_notes(description: Description, scales: str) -> dict[str, Any]:
+def dynamic_notes(description: Description, scales: str, left: Mapping[str, str] | None = None) -> dict[str, Any]:
     """What a manifest says about a file of this description beyond its kernels; nothing for plain static INT8."""
     notes: dict[str, Any] = {}
     if description.dynamic:
         notes["activations"] = f"quantized at run time, {scales}"
     if description.embeddings:
-        notes["int8_tables"] = [description.layers[name] for name in description.embeddings]
+        tables = [description.layers[name] for name in description.embeddings]
+        notes["int8_tables"] = [name for name in tables if name not in (left or {})]
     return notes

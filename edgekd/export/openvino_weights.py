@@ -33,7 +33,7 @@ def compress_weights(model: Any, graph: BoundGraph) -> int:
         graph: the float model bound to the description.
 
     Raises:
-        ExportError: a layer is not in the model, or its weight is computed there.
+        ExportError: a layer is not in the model, or its width is no multiple of `GROUP`.
     """
     opset: Any = need("openvino.opset13", extra="openvino")
     nodes = {node.name: node for node in graph.model.graph.node}
@@ -48,6 +48,14 @@ def compress_weights(model: Any, graph: BoundGraph) -> int:
         if name not in made:
             values: NDArray[np.float32] = np.array(weight.get_data(), np.float32)
             axis = 0 if product.get_attributes()["transpose_b"] else 1
+            if values.shape[1 - axis] % GROUP:
+                raise ExportError(
+                    "OpenVINO quantizes activations at run time only in whole groups: this layer would run in float",
+                    where=name,
+                    received=f"{values.shape[1 - axis]} inputs",
+                    accepted=f"a multiple of {GROUP}",
+                    hint="compress: {method: int8_static}, or keep_float: [...]",
+                )
             grid = affine.weight(values, axis=axis if graph.per_channel else None)
             scale = grid.scale if grid.axis is None else np.expand_dims(grid.scale, 1 - axis)
             integers = opset.constant(affine.quantize(values, grid).astype(np.int8))

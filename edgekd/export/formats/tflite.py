@@ -53,7 +53,7 @@ class Tflite(Format):
                 kernels = tflite_kernels(graph)
                 kernels.require(placed_counts(read_tflite(make_float(program)), choice), "LiteRT")
                 notes |= kernels.notes("file") | {"weight_bits": 8, "left_float": choice.left}
-            notes |= dynamic_notes(description, "one scale per token")
+            notes |= dynamic_notes(description, "one scale per token", choice.left)
             if rules.weight_bits == 7:
                 notes["weight_bits_reason"] = "LiteRT's kernels do not saturate with 8-bit weights; 7 are not needed"
         (folder / ENTRY).write_bytes(content)
