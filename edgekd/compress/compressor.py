@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -20,7 +20,13 @@ Batches = Callable[[], Iterator[tuple[NDArray[Any], ...]]]
 
 
 class Compressor(Method):
-    """Decides how a folded program becomes integers, once, for every file format."""
+    """Decides how a folded program becomes integers, once, for every file format.
+
+    Attributes:
+        dynamic: activations are quantized at run time, which not every format can.
+    """
+
+    dynamic: ClassVar[bool] = False
 
     @abstractmethod
     def compress(

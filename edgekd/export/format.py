@@ -47,14 +47,14 @@ class Format(Method):
         runtime: what runs it: a name among the benchmark agent's runtimes.
         stand_in: the runtime that evaluates the file where its own exists only on the device; the artifact then carries
             the agent along. None: its own runtime can be installed anywhere.
+        dynamic: it can have activations quantized at run time.
         activations: the integer grid that the format quantizes activations to, for which ranges are chosen.
     """
 
     precisions: ClassVar[tuple[Precision, ...]] = PRECISIONS
     runtime: ClassVar[str] = ""
     stand_in: ClassVar[str | None] = None
-    activations: ClassVar[Literal["asymmetric", "symmetric"]] = "asymmetric"
-    stand_in: ClassVar[str | None] = None
+    dynamic: ClassVar[bool] = True
     activations: ClassVar[Literal["asymmetric", "symmetric"]] = "asymmetric"
 
     @abstractmethod

@@ -10,7 +10,7 @@ there is no such kernel it multiplies x in float with restored weights: the file
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,13 @@ GROUP = 32
 PROPERTY = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
 
 
-def compress_weights(model: Any, graph: BoundGraph) -> int:
+def compress_weights(model: Any, graph: BoundGraph, bits: Literal[7, 8]) -> int:
     """Stores the weights of the description's layers in INT8; returns how many.
 
     Args:
         model: the OpenVINO model of `graph.model`; it is changed.
         graph: the float model bound to the description.
+        bits: 7 leaves the top weight bit unused, as in static quantization.
 
     Raises:
         ExportError: a layer is not in the model, or its width is no multiple of `GROUP`.
@@ -56,7 +57,7 @@ def compress_weights(model: Any, graph: BoundGraph) -> int:
                     accepted=f"a multiple of {GROUP}",
                     hint="compress: {method: int8_static}, or keep_float: [...]",
                 )
-            grid = affine.weight(values, axis=axis if graph.per_channel else None)
+            grid = affine.weight(values, bits=bits, axis=axis if graph.per_channel else None)
             scale = grid.scale if grid.axis is None else np.expand_dims(grid.scale, 1 - axis)
             integers = opset.constant(affine.quantize(values, grid).astype(np.int8))
             made[name] = opset.multiply(opset.convert(integers, "f32"), opset.constant(scale))

@@ -11,7 +11,7 @@ activation for its bounds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from edgekd.compress.compressor import Batches, Compressor
 from edgekd.compress.description import Description, TensorRange
@@ -29,6 +29,7 @@ class Int8Dynamic(Compressor):
         per_channel: one weight scale per output channel; false: one per layer.
     """
 
+    dynamic: ClassVar[bool] = True
     per_channel: bool = True
 
     def compress(

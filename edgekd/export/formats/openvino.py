@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from edgekd.backends import need, versions
 from edgekd.errors import ExportError
@@ -53,7 +53,7 @@ class OpenVino(Format):
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "model.onnx"
             save_onnx(model, path)
-            _convert(ov, path, folder / ENTRY, graph if is_dynamic else None)
+            _convert(ov, path, folder / ENTRY, graph if is_dynamic else None, notes.get("weight_bits", 8))
         if description is not None:
             notes |= _kernel_notes(ov, folder / ENTRY, counts, program if is_dynamic else None)
         inputs, outputs = signature(model, LAYOUTS)
@@ -69,10 +69,10 @@ def _quantized(
     from edgekd.export.openvino_weights import GROUP
 
     notes = dynamic_notes(description, f"one scale per {GROUP} values of a token")
+    bits = weight_bits(description, rules)
     if description.dynamic:
         shrink_tables(graph.model, graph.tables)
-        return graph.model, {"MatMul": len(graph.integer)}, {"weight_bits": 8, "left_float": {}, **notes}
-    bits = weight_bits(description, rules)
+        return graph.model, {"MatMul": len(graph.integer)}, {"weight_bits": bits, "left_float": {}, **notes}
     placed = place(graph, bits)
     return placed.model, placed.counts, {"weight_bits": bits, "left_float": placed.left, **notes}
 
@@ -92,7 +92,7 @@ def _kernel_notes(ov: Any, path: Path, counts: Mapping[str, int], dynamic: Progr
     return {**kernels.notes(f"openvino on {platform.machine()}"), "unfused": unfused}
 
 
-def _convert(ov: Any, source: Path, target: Path, graph: BoundGraph | None) -> None:
+def _convert(ov: Any, source: Path, target: Path, graph: BoundGraph | None, bits: Literal[7, 8]) -> None:
     """Writes the IR; of a graph whose activations are quantized at run time, with INT8 weights."""
     from edgekd.export.openvino_weights import compress_weights
 
@@ -103,7 +103,7 @@ def _convert(ov: Any, source: Path, target: Path, graph: BoundGraph | None) -> N
         reason = str(error).strip().split("\n")[-1][:300]
         raise ExportError("OpenVINO cannot convert the network", received=reason) from error
     if graph is not None:
-        compress_weights(model, graph)
+        compress_weights(model, graph, bits)
     _name_plainly(model)
     ov.save_model(model, str(target), compress_to_fp16=False)
 

@@ -28,6 +28,7 @@ class TensorRt(Format):
 
     runtime: ClassVar[str] = "tensorrt"
     stand_in: ClassVar[str | None] = "onnxruntime"
+    dynamic: ClassVar[bool] = False
     activations: ClassVar[Literal["asymmetric", "symmetric"]] = "symmetric"
 
     def identity(self) -> dict[str, Any]:
