@@ -185,7 +185,8 @@ def _quantize(
                 quantizer.add_dynamic_config(where, names.EMBEDDING_LOOKUP, 8, granularity.CHANNELWISE)
             for position in sorted(choice.integer):
                 where = scope(graph.operators[position])
-                if description.dynamic:
+                # Eight bits would only round the logits: the last layer's result stays in float.
+                if description.dynamic or graph.operators[position].outputs[0] in graph.outputs:
                     quantizer.add_dynamic_config(where, names.FULLY_CONNECTED, 8, weights)
                 else:
                     quantizer.add_static_config(where, names.FULLY_CONNECTED, 8, 8, weight_granularity=weights)
