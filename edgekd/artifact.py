@@ -48,7 +48,8 @@ class Artifact(BaseModel):
         target: the board it was made for.
         runtime: what runs it, e.g. `onnxruntime`: a name in the agent's `runtimes` folder.
         entry: the file that the runtime opens, relative to the manifest.
-        preprocess: `{"mean", "std", "size", "channels"}`: `(x / 255 - mean) / std` on uint8 pixels.
+        preprocess: `{"mean", "std", "size", "channels"}`: `(x / 255 - mean) / std` on uint8 pixels; of texts
+            `{"kind": "text", "max_length", "pad_id", "tokenizer"}`, the last a file of the artifact.
         quantization: what was quantized, what was left in float and why; null for float.
         parents: stage name to content digest.
         recipe: the recipe section that shaped it.

@@ -54,8 +54,11 @@ def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: fl
         error = None if parity is None else parity["relative_max_error"]
         add("parity", section.float_relative_error, error, "relative", "the file was not run")
     else:
-        agreement = parity["top1_agreement"]
-        add("parity", section.int8_agreement, agreement, "agreement", "no sample was run", at_least=True)
+        # An embedding has no classes to agree on: the mean cosine of the two answers takes their place.
+        agreement, unit = parity["top1_agreement"], "agreement"
+        if agreement is None and "cosine_mean" in parity:
+            agreement, unit = parity["cosine_mean"], "mean cosine"
+        add("parity", section.int8_agreement, agreement, unit, "no sample was run", at_least=True)
     drop = None if accuracy is None or float_accuracy is None else (float_accuracy - accuracy["value"]) * 100
     add("accuracy_drop", section.accuracy_drop_points, drop, "points", "no labelled test split")
     for gate, budget, unit in (("latency", section.latency_p50_ms, "ms"), ("memory", section.peak_rss_bytes, "bytes")):
@@ -75,7 +78,12 @@ def _measured(gate: str, measurement: Mapping[str, Any]) -> tuple[float | None, 
 
 
 def best_latency_ms(measurement: Mapping[str, Any]) -> float | None:
-    """The smallest p50 at the smallest measured batch size, over the thread counts; None when nothing was timed."""
-    rows = [row for row in measurement["latency"] if row["p50_ms"] is not None]
+    """The smallest p50 at the smallest measured batch size, over the thread counts; None when nothing was timed.
+
+    Texts: at the first sequence length that was measured.
+    """
+    every = measurement["latency"]
+    rows = [row for row in every if row["p50_ms"] is not None]
+    rows = [row for row in rows if row.get("sequence_length") == every[0].get("sequence_length")]
     smallest = min((row["batch_size"] for row in rows), default=None)
     return min((row["p50_ms"] for row in rows if row["batch_size"] == smallest), default=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,6 +50,7 @@ def combination_problems(recipe: Recipe | None, raw: Mapping[str, Any]) -> list[
     if recipe is not None:
         problems += _section_problems(recipe)
         problems += _kind_problems(recipe)
+        problems += _dynamic_problems(recipe)
         problems += _file_problems(recipe)
     return problems
 
@@ -188,6 +190,21 @@ def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
                 yield Problem(("distill", "losses", index), f"'{loss.method_name}' learns classes, not embeddings")
         if "student_alone" in distill.baselines:
             yield Problem(("distill", "baselines"), "'student_alone' learns classes; an embedding needs its teacher")
+
+
+def _dynamic_problems(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.compress is None or not recipe.compress.method.dynamic or "int8" not in recipe.export.precisions:
+        return
+    formats = dict.fromkeys(recipe.export.formats or [])
+    for target in [] if formats else recipe.targets:
+        with suppress(TargetError):  # told by `_target_problems`
+            formats |= dict.fromkeys(Target.load(target).format_names())
+    for name in formats:
+        if not FORMATS.load(name).dynamic:
+            message = (
+                f"'{name}' cannot quantize activations at run time; leave it out of export.formats, or int8_static"
+            )
+            yield Problem(("compress", "method"), message)
 
 
 def _file_problems(recipe: Recipe) -> Iterator[Problem]:

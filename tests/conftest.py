@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,16 @@ gates: {int8_agreement: 0.9, accuracy_drop_points: 3}
 """
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def networks() -> Any:
+    """The module `text_networks.py` beside this file."""
+    spec = spec_from_file_location("text_networks", Path(__file__).with_name("text_networks.py"))
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def call(*arguments: object, cwd: Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:

@@ -65,6 +65,11 @@ def test_every_mistake_at_once(tmp_path: Path) -> None:
             "int8 needs a compress section",
         ),
         (
+            "compress: {method: {int8_static: {ranges: minmax}}}",
+            "compress: {method: int8_dynamic}",
+            "'tensorrt' cannot quantize activations at run time",
+        ),
+        (
             "targets: [host, raspberry-pi-5, jetson-orin-nano]",
             "targets: [raspberry-pi-5]\nexport: {formats: [tensorrt]}",
             "does not run it",

@@ -68,7 +68,7 @@ EMBEDDING = ("  max_length: 24", "  max_length: 24\n  task: embedding")
         ([("lr: 0.003}}}\n  base", "lr: 0.003}}, augment: {flip: true}}\n  base")], "crops and flips are for images"),
         ([EMBEDDING], "'ce' learns classes, not embeddings"),
         ([EMBEDDING], "'student_alone' learns classes"),
-        ([EMBEDDING], "a teacher of embeddings is used with its own weights"),
+        ([EMBEDDING], "a teacher of embeddings is used as it is"),
         ([("  tokenizer: TINY\n", "")], "data.tokenizer: this key is required for texts"),
         ([("  tokenizer: TINY", "  tokenizer: {package: no_such_one}")], "pip install no-such-one"),
         ([("  tokenizer: TINY", "  tokenizer: TINY\n  channels: 1")], "channels cannot be set"),

@@ -24,7 +24,8 @@ from edgekd.progress import QUIET, Progress
 if TYPE_CHECKING:
     from edgekd.target import Target
 
-Images = Path | NDArray[np.uint8]
+# Images, or the .npy files of all texts' tokens and of their offsets.
+Images = Path | NDArray[np.uint8] | tuple[Path, Path]
 Indices = NDArray[np.integer[Any]] | Sequence[int]
 
 # Others' share of a core, on average, above which a timing is called doubtful, both before and while it is timed.
@@ -39,6 +40,8 @@ class BenchmarkSection(BaseModel):
 
     Attributes:
         batch_sizes: samples per inference, in the order they are measured; memory and cold start are the first one's.
+        sequence_lengths: tokens per text, each measured at every batch size; null: the median and the 95th percentile
+            of the test texts. Longer texts are cut, shorter ones padded. Images have none.
         threads: thread counts, each measured in a process of its own.
         warmup: untimed inferences first.
         runs: smallest number of timed inferences; below 100 there is no p99.
@@ -48,15 +51,18 @@ class BenchmarkSection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     batch_sizes: list[int] = Field(default=[1], min_length=1)
+    sequence_lengths: list[int] | None = Field(default=None, min_length=1)
     threads: list[int] = Field(default=[1, 2], min_length=1)
     warmup: int = Field(default=10, ge=1)
     runs: int = Field(default=100, ge=2, le=100_000)
     min_time_s: float = Field(default=0.5, ge=0, le=600, allow_inf_nan=False)
     time_limit_s: float = Field(default=600, gt=0, allow_inf_nan=False)
 
-    @field_validator("batch_sizes", "threads")
+    @field_validator("batch_sizes", "sequence_lengths", "threads")
     @classmethod
-    def _positive_and_distinct(cls, value: list[int]) -> list[int]:
+    def _positive_and_distinct(cls, value: list[int] | None) -> list[int] | None:
+        if value is None:
+            return None
         if min(value) < 1 or max(value) > 4096:
             raise ValueError("every number is from 1 to 4096")
         if len(set(value)) < len(value):
@@ -80,7 +86,8 @@ def benchmark(
         artifact_dir: folder with the manifest.
         section: what to measure.
         link: the way to the machine; None: this one.
-        images: test images, uint8 `(N, H, W, C)`; None: random pixels, and the measurement says so.
+        images: test images, uint8 `(N, H, W, C)`, or the files of test texts; None: random pixels, and the measurement
+            says so.
         indices: which of them; None: all.
         target: the profile the artifact was made for; None: the one its manifest names.
 
@@ -131,15 +138,15 @@ def predict(
 
     Args:
         artifact_dir: folder with the manifest.
-        images: uint8 `(N, H, W, C)`, or the .npy file that holds them.
+        images: uint8 `(N, H, W, C)`, or the .npy file that holds them, or the files of texts.
         out: .npy to keep the logits in; None: they are only returned.
-        indices: which images, in this order; None: all.
+        indices: which samples, in this order; None: all.
         exact: reference arithmetic instead of fused kernels, for a file made for another instruction set.
         runtime: stands in for the artifact's own runtime, e.g. `onnxruntime` for a TensorRT bundle; None: its own.
         batch_size: samples per inference; a file with a fixed batch size runs in its own.
 
     Returns:
-        `(N, K)` float32.
+        `(N, K)` float32; of texts whose tokens are classified `(T, K)`, all tokens, text after text.
 
     Raises:
         BenchmarkError: the agent failed.
@@ -157,13 +164,15 @@ def predict(
             raise BenchmarkError("the agent's logits cannot be read", where=logits, received=error) from error
 
 
-def _image_files(images: Images | None, indices: Indices | None, folder: Path) -> tuple[Path | None, Path | None]:
+def _image_files(
+    images: Images | None, indices: Indices | None, folder: Path
+) -> tuple[Path | tuple[Path, Path] | None, Path | None]:
     """The .npy files that a job names: existing ones where possible, so that nothing large is copied."""
     chosen: Path | None = None
     if indices is not None:
         chosen = folder / "indices.npy"
         np.save(chosen, np.asarray(indices, np.int64))
-    if images is None or isinstance(images, Path):
+    if images is None or isinstance(images, (Path, tuple)):
         return images, chosen
     if isinstance(images, np.memmap) and images.filename is not None and str(images.filename).endswith(".npy"):
         path = Path(images.filename)
@@ -216,7 +225,8 @@ def disturbances(before: dict[str, Any], rows: Sequence[dict[str, Any]], cores: 
         found.append(f"the machine was busy: others used {busy:.1f} of {cores} cores")
     worst = max(rows, key=lambda row: row["others_busy_cores"] or 0.0)
     if (worst["others_busy_cores"] or 0.0) > BUSY_CORES:
-        where = f"batch {worst['batch_size']}, threads: {worst['threads']}"
+        tokens = "" if worst.get("sequence_length") is None else f" of {worst['sequence_length']} tokens"
+        where = f"batch {worst['batch_size']}{tokens}, threads: {worst['threads']}"
         found.append(f"others used {worst['others_busy_cores']:.1f} of {cores} cores while it was timed ({where})")
     if throttled not in (None, "0", "0x0"):
         found.append(f"the board throttles or has throttled: {throttled}")
@@ -226,5 +236,9 @@ def disturbances(before: dict[str, Any], rows: Sequence[dict[str, Any]], cores: 
 
 
 def _speed(process: dict[str, Any]) -> float:
-    times = [(row["batch_size"], row["p50_ms"]) for row in process["latency"] if row["p50_ms"] is not None]
-    return min(times)[1] if times else float("inf")
+    times = [
+        (row["batch_size"], row.get("sequence_length") or 0, row["p50_ms"])
+        for row in process["latency"]
+        if row["p50_ms"] is not None
+    ]
+    return min(times)[-1] if times else float("inf")

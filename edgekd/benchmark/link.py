@@ -23,20 +23,24 @@ class Job:
     Attributes:
         artifact: folder with the manifest.
         options: the plain fields of the agent's job (`edgekd/benchmark/agent/__main__.py` lists them).
-        images: .npy of uint8 (N, H, W, C) images, or None.
-        indices: .npy of the images to use, or None for all.
+        images: .npy of uint8 (N, H, W, C) images, or of texts the .npy of all tokens and of their offsets, or None.
+        indices: .npy of the samples to use, or None for all.
         logits: .npy that a prediction is written to, or None.
     """
 
     artifact: Path
     options: dict[str, Any] = field(default_factory=dict[str, Any])
-    images: Path | None = None
+    images: Path | tuple[Path, Path] | None = None
     indices: Path | None = None
     logits: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The agent's job, with the paths as this machine knows them."""
-        paths = {"artifact": self.artifact, "images": self.images, "indices": self.indices, "logits": self.logits}
+        paths = {"artifact": self.artifact, "images": None, "indices": self.indices, "logits": self.logits}
+        if isinstance(self.images, tuple):
+            paths["tokens"], paths["offsets"] = self.images
+        else:
+            paths["images"] = self.images
         return {**self.options, **{name: None if path is None else str(path.resolve()) for name, path in paths.items()}}
 
 

@@ -37,7 +37,7 @@ def compress(
 
     Args:
         program: the folded float network, see `edgekd.compress.fold.fold`.
-        batches: opens a pass over the calibration samples, `(B, C, H, W)` float32 each. Peak memory follows B.
+        batches: opens a pass over the calibration samples: the network's inputs, batch by batch. Peak memory follows B.
         section: the recipe's block.
         rules: what the target imposes.
         progress: told how far it is.

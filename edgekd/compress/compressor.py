@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgekd.compress.description import Description
@@ -17,11 +16,17 @@ from edgekd.progress import Progress
 if TYPE_CHECKING:
     from edgekd.compress.fold import Program
 
-Batches = Callable[[], Iterator[NDArray[np.float32]]]
+Batches = Callable[[], Iterator[tuple[NDArray[Any], ...]]]
 
 
 class Compressor(Method):
-    """Decides how a folded program becomes integers, once, for every file format."""
+    """Decides how a folded program becomes integers, once, for every file format.
+
+    Attributes:
+        dynamic: activations are quantized at run time, which not every format can.
+    """
+
+    dynamic: ClassVar[bool] = False
 
     @abstractmethod
     def compress(
@@ -36,7 +41,7 @@ class Compressor(Method):
 
         Args:
             program: the folded float network; not changed.
-            batches: opens a pass over the calibration samples, `(B, C, H, W)` float32 each.
+            batches: opens a pass over the calibration samples: the network's inputs, batch by batch.
             rules: what the target imposes.
             keep_float: patterns of layers that stay in float.
             progress: told how far the calibration is.

@@ -56,6 +56,9 @@ class Description(BaseModel):
         activation_grid: the grid that the ranges were chosen for: UINT8 over the range, or INT8 around zero.
         layers: readable name of every tensor's operator by fx node name, e.g. `layer1.0.conv1` (several nodes may
             share one).
+        embeddings: fx node names of the look-ups whose table is stored in INT8, one scale per row.
+        dynamic: activations are quantized at run time. `activations` then only identifies tensors: its bounds are
+            those of the probe batch, no file holds them, and `samples` is 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,3 +71,5 @@ class Description(BaseModel):
     samples: int
     activation_grid: Literal["asymmetric", "symmetric"] = "asymmetric"
     layers: dict[str, str] = Field(default_factory=dict)
+    embeddings: list[str] = Field(default_factory=list)
+    dynamic: bool = False

@@ -1,8 +1,8 @@
 """The folded float program: the one graph that every file format starts from.
 
-A network is captured with `torch.export` at a free batch size, then rewritten on the ATen graph: in-place operators
-become functional, what only training needs (dropout) goes, and batch normalisation is folded into the convolution or
-linear layer before it (`norms.py`).
+A network is captured with `torch.export` at a free batch size (a text network at a free number of tokens as well),
+then rewritten on the ATen graph: in-place operators become functional, what only training needs (dropout) goes, and
+batch normalisation is folded into the convolution or linear layer before it (`norms.py`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ IDENTITIES = {
     aten.lift_fresh_copy.default,
 }
 
+# What the inputs are called in every file.
+IMAGE_INPUTS = ("input",)
+TEXT_INPUTS = ("input_ids", "attention_mask")
+
 # Folding rounds every weight once more: 1.1e-6 was the worst of the torchvision and timm networks tried.
 TOLERANCE = 1e-4
 
@@ -44,23 +48,44 @@ class Program:
     """A float network as a flat graph of functional ATen operators.
 
     Attributes:
-        module: the graph; called with `(B, C, H, W)` float32 for any B >= 1, it returns the logits `(B, K)`. Its
-            `get_attr` nodes are parameters and buffers, its one placeholder is the input.
-        example: the probe batch, `(B, C, H, W)` float32: real samples, on which tensors are fingerprinted.
+        module: the graph; called with images `(B, C, H, W)` float32, or with token ids and attention mask `(B, T)`
+            int64, for any B >= 1 and T from 1 to `max_tokens`, it returns the logits. Its `get_attr` nodes are
+            parameters and buffers, its placeholders are the inputs.
+        example: the probe batch: real samples, on which tensors are fingerprinted; texts of one length, not padded.
+        max_tokens: of a text; None for images.
     """
 
     module: fx.GraphModule
-    example: Tensor
+    example: tuple[Tensor, ...]
+    max_tokens: int | None = None
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Logits `(B, K)` of a batch `(B, C, H, W)`, without gradients."""
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """Logits of a batch, without gradients: `(B, K)`, of each token `(B, T, K)`, or an embedding `(B, D)`."""
         with torch.no_grad():
-            return self.module(x)
+            return self.module(*inputs)
 
     @property
     def input(self) -> str:
-        """Node name of the input."""
+        """Node name of the first input."""
         return next(node.name for node in self.module.graph.nodes if node.op == "placeholder")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs in every file."""
+        return IMAGE_INPUTS if self.max_tokens is None else TEXT_INPUTS
+
+    @property
+    def dynamic_shapes(self) -> tuple[dict[int, Any], ...]:
+        """The free axes of every input."""
+        return _free_axes(len(self.example), self.max_tokens)
+
+    def sample(self, index: int) -> tuple[Tensor, ...]:
+        """One sample of the probe batch, as a batch of one."""
+        return tuple(tensor[index : index + 1] for tensor in self.example)
+
+    def pair(self) -> tuple[Tensor, ...]:
+        """The first sample twice: a batch of 1 would be taken for a constant by torch.export."""
+        return tuple(torch.cat([tensor, tensor]) for tensor in self.sample(0))
 
     def operators(self) -> dict[str, str]:
         """Type of every operator by node name, in order of execution: `{"conv2d_3": "conv2d", "add": "add", ...}`."""
@@ -79,23 +104,23 @@ class Program:
         return sum(tensor.numel() for tensor in self.module.parameters())
 
 
-def fold(model: nn.Module, example: Tensor) -> Program:
+def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None = None) -> Program:
     """Captures and folds a network; the network itself is not changed.
 
     Args:
-        model: maps `(B, C, H, W)` float32 to logits `(B, K)`.
-        example: a small batch of real samples, `(B, C, H, W)`; 8 or more make its statistics telling.
+        model: maps `(B, C, H, W)` float32, or `input_ids` and `attention_mask` `(B, T)` int64, to one tensor.
+        example: a small batch of real samples, images `((B, C, H, W),)` or texts `((B, T), (B, T))` of one length;
+            8 or more make its statistics telling.
+        max_tokens: the longest text; None: the inputs are images.
 
     Raises:
         CompressError: the network cannot be captured at a free batch size, does not return one tensor, or changes its
             tensors in a way that cannot be made functional.
     """
-    if example.ndim != 4 or example.shape[0] < 1:
-        shape = list(example.shape)
-        raise CompressError("the probe batch must be images", received=shape, accepted="(B, C, H, W), B >= 1")
+    _check_example(example, max_tokens)
     with _inference(model), torch.no_grad():
-        captured = _capture(model, example)
-        expected: object = model(example)
+        captured = _capture(model, example, max_tokens)
+        expected: object = model(*example)
     if not isinstance(expected, Tensor):
         raise CompressError("the network must return one tensor of logits", received=type(expected).__name__)
     graph = captured.graph
@@ -103,7 +128,8 @@ def fold(model: nn.Module, example: Tensor) -> Program:
     _remove_identities(graph)
     fold_norms(captured)
     graph.eliminate_dead_code()
-    program = Program(module=_rebuild(captured), example=example.detach().clone())
+    held = tuple(tensor.detach().clone() for tensor in example)
+    program = Program(module=_rebuild(captured), example=held, max_tokens=max_tokens)
     _check(program, expected)
     return program
 
@@ -120,15 +146,38 @@ def _inference(model: nn.Module) -> Generator[None]:
             module.training = training
 
 
-def _capture(model: nn.Module, example: Tensor) -> fx.GraphModule:
-    # A size of 1 would be specialised to the constant 1 by torch.export.
-    traced = example if example.shape[0] > 1 else torch.cat([example, example])
+def _check_example(example: tuple[Tensor, ...], max_tokens: int | None) -> None:
+    shapes = [list(tensor.shape) for tensor in example]
+    if max_tokens is None:
+        if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][0] < 1:
+            received = shapes[0] if len(shapes) == 1 else shapes
+            raise CompressError("the probe batch must be images", received=received, accepted="(B, C, H, W), B >= 1")
+    elif len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2 or 0 in shapes[0]:
+        accepted = "token ids and attention mask, both (B, T), B >= 1, T >= 1"
+        raise CompressError("the probe batch must be texts", received=shapes, accepted=accepted)
+    elif not bool(example[1].all()):
+        raise CompressError("the probe batch must be texts of one length", received="padding in its attention mask")
+
+
+def _free_axes(inputs: int, max_tokens: int | None) -> tuple[dict[int, Any], ...]:
     batch = torch.export.Dim("batch", min=1)
+    if max_tokens is None:
+        return ({0: batch},)
+    tokens = torch.export.Dim("tokens", min=1, max=max_tokens)
+    return tuple({0: batch, 1: tokens} for _ in range(inputs))
+
+
+def _capture(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None) -> fx.GraphModule:
+    # A size of 1 would be specialised to the constant 1 by torch.export.
+    traced = example if example[0].shape[0] > 1 else tuple(torch.cat([tensor, tensor]) for tensor in example)
+    if max_tokens is not None and traced[0].shape[1] == 1:
+        traced = tuple(torch.cat([tensor, tensor], 1) for tensor in traced)
     try:
-        exported = torch.export.export(model, (traced,), dynamic_shapes=({0: batch},))
+        exported = torch.export.export(model, traced, dynamic_shapes=_free_axes(len(traced), max_tokens))
     except (RuntimeError, ValueError, TypeError) as error:
         raise CompressError(
-            "the network cannot be captured by torch.export with a free batch size",
+            "the network cannot be captured by torch.export with a free batch size"
+            + ("" if max_tokens is None else " and a free number of tokens"),
             received=str(error).strip().split("\n")[0][:300],
             accepted="a network whose control flow does not depend on the values or the number of its inputs",
         ) from error
@@ -183,9 +232,9 @@ def _rebuild(captured: fx.GraphModule) -> fx.GraphModule:
 
 
 def _check(program: Program, expected: Tensor) -> None:
-    actual = program(program.example)
+    actual = program(*program.example)
     if not bool(torch.isfinite(expected).all()):
-        Visitor(program.module).run(program.example)
+        Visitor(program.module).run(*program.example)
     error = float((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
     if not error <= TOLERANCE:
         raise CompressError(

@@ -10,20 +10,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from edgekd.compress.fold import Program
 from edgekd.compress.histogram import BINS, Histogram
+from edgekd.compress.moments import Fingerprint, Moments
 from edgekd.compress.nodes import operator_type
 from edgekd.compress.operators import MOVING
-from edgekd.compress.tensors import as_tensor
+from edgekd.compress.tensors import as_numpy, as_tensor
 from edgekd.compress.visit import Visitor, bounds
 from edgekd.errors import CompressError
-
-Fingerprint = tuple[float, float, float, float, int]
 
 # Values binned at once: large enough that calls do not count, small enough (2 MB) to stay in a cache and off the peak.
 CHUNK = 1 << 18
@@ -42,37 +40,51 @@ class Observations:
     samples: int
 
 
-def observe(program: Program, batches: Iterable[NDArray[np.float32]]) -> Observations:
-    """Histograms of the input and of every operator's output.
+def observe(program: Program, batches: Iterable[tuple[NDArray[Any], ...]]) -> Observations:
+    """Histograms of an image input and of every operator's output.
 
     Args:
         program: the folded network.
-        batches: `(B, C, H, W)` float32 each, B may differ.
+        batches: the network's inputs, batch by batch; B may differ, and for texts T. Padding would be observed as if
+            it were text.
 
     Raises:
         CompressError: no samples, samples of another shape than the probe batch, or a tensor with NaN or infinity.
     """
     observer = _Observer(program)
-    expected = tuple(program.example.shape[1:])
+    expected = _shape(program, program.example)
     samples = 0
     for batch in batches:
-        if tuple(batch.shape[1:]) != expected:
+        found = _shape(program, batch)
+        if found != expected:
             raise CompressError(
                 "the calibration samples have another shape than the network's input",
-                received=tuple(batch.shape[1:]),
+                received=found,
                 accepted=expected,
             )
-        if len(batch):
-            observer.run(as_tensor(batch))
-            samples += len(batch)
+        if len(batch[0]):
+            observer.run(*(as_tensor(array) for array in batch))
+            samples += len(batch[0])
     if samples == 0:
         raise CompressError("there are no calibration samples", hint="data: {calibration: {samples: 256}}")
     return Observations(observer.histograms, samples)
 
 
+def _shape(program: Program, batch: tuple[Any, ...]) -> tuple[object, ...]:
+    """Of a sample; a text's is its number of axes only."""
+    if program.max_tokens is None and len(batch) == 1:
+        return tuple(batch[0].shape[1:])
+    return tuple(f"{array.ndim} axes" for array in batch)
+
+
 def fingerprints(program: Program) -> dict[str, Fingerprint]:
-    """(mean, std, minimum, maximum, count) on the probe batch, for the same tensors as `observe`, in float64."""
-    return _Fingerprints(program).collect()
+    """(mean, std, minimum, maximum, count) on the probe batch, for the same tensors as `observe`, in float64.
+
+    Texts are run one by one, as the files are: a tensor without a batch axis (of the positions) counts each time.
+    """
+    if program.max_tokens is None:
+        return _Fingerprints(program).collect()
+    return _TextFingerprints(program).collect()
 
 
 class _Observer(Visitor):
@@ -135,11 +147,26 @@ class _Fingerprints(Visitor):
         self.found: dict[str, Fingerprint] = {}
 
     def collect(self) -> dict[str, Fingerprint]:
-        self.run(self.example)
+        self.run(*self.example)
         return self.found
 
     def show(self, node: fx.Node, value: Tensor) -> None:
         self.found[node.name] = fingerprint(value)
+
+
+class _TextFingerprints(Visitor):
+    def __init__(self, program: Program) -> None:
+        super().__init__(program.module)
+        self.program = program
+        self.moments: dict[str, Moments] = {}
+
+    def collect(self) -> dict[str, Fingerprint]:
+        for index in range(len(self.program.example[0])):
+            self.run(*self.program.sample(index))
+        return {name: item.fingerprint() for name, item in self.moments.items()}
+
+    def show(self, node: fx.Node, value: Tensor) -> None:
+        self.moments.setdefault(node.name, Moments()).add(as_numpy(value))
 
 
 def fingerprint(value: Tensor) -> Fingerprint:

@@ -9,6 +9,12 @@ from __future__ import annotations
 # Multiply a constant weight with an activation: these are what INT8 is for. Axis of the output channels in the weight.
 WEIGHTED = {"conv1d": 0, "conv2d": 0, "conv3d": 0, "linear": 0}
 
+# Those whose activations every runtime of this project can also quantize while it runs.
+DYNAMIC = {"linear"}
+
+# Look rows up in a constant table, which INT8 shrinks fourfold; the rows are float again before they are used.
+LOOKUPS = {"embedding"}
+
 # Combine activations that have each their own scale.
 COMBINING = {"add", "mul", "cat"}
 
@@ -55,9 +61,12 @@ REASONS = {
     "bmm": "both factors are computed, neither is a constant weight",
     "scaled_dot_product_attention": "attention contains a softmax",
 }
+NORMS = {"layer_norm", "native_layer_norm"}
 NO_KERNEL = "not every runtime has an integer kernel for it"
 COMPUTED_WEIGHT = "its weight is computed at run time, so it has no constant integers"
 CONSTANT_OPERAND = "one operand is a constant"
+BETWEEN_FLOATS = "it joins a float tensor to another layer's result, for a normalisation in float to read"
+RUN_TIME = "only linear layers quantize their activations at run time"
 FLOAT_INPUTS = "all its inputs come from layers in float"
 ON_REQUEST = "kept in float by the recipe"
 

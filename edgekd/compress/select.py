@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """Node names that run in integers, in order of execution, and the operators that do not."""
+    """Node names that run in integers, in order of execution, those with an INT8 table, and the operators in float."""
 
     quantized: list[str]
+    embeddings: list[str]
     kept_float: list[KeptFloat]
 
 
-def select(program: Program, keep_float: Sequence[str]) -> Selection:
-    """Every operator on float tensors is in one of the two lists.
+def select(program: Program, keep_float: Sequence[str], *, dynamic: bool = False) -> Selection:
+    """Every operator on float tensors is in one of the three lists.
 
     Args:
         program: the folded network.
         keep_float: patterns (`*`, `?`, `[...]`) of layers that the user keeps in float, by their readable name
             (`layer1.0.conv1`) or their node name (`conv2d_1`).
+        dynamic: activations are quantized at run time, where only linear layers gain from it.
 
     Raises:
         CompressError: a pattern that matches nothing, or nothing is left to quantize.
@@ -39,14 +41,18 @@ def select(program: Program, keep_float: Sequence[str]) -> Selection:
     types, layers = program.operators(), program.layers()
     wanted = requested(keep_float, layers)
     chosen: set[str] = set()
-    selection = Selection([], [])
+    selection = Selection([], [], [])
     for node in program.module.graph.nodes:
         if node.op != "call_function" or not _is_float(node):
             continue
         obstacle = ops.ON_REQUEST if node.name in wanted else _obstacle(node, types[node.name], chosen)
         if obstacle == ops.FLOAT_INPUTS and _prepares_input(node, types, wanted):
             obstacle = None
-        if obstacle is None:
+        if obstacle is None and dynamic and types[node.name] not in ops.DYNAMIC | ops.LOOKUPS:
+            obstacle = ops.RUN_TIME
+        if obstacle is None and types[node.name] in ops.LOOKUPS:
+            selection.embeddings.append(node.name)
+        elif obstacle is None:
             chosen.add(node.name)
             selection.quantized.append(node.name)
         else:
@@ -92,14 +98,20 @@ def _is_float(node: fx.Node) -> bool:
 
 def _obstacle(node: fx.Node, operator: str, chosen: set[str]) -> str | None:
     """Why this operator stays in float; None if it does not."""
-    if operator in ops.WEIGHTED:
-        weight = node.args[1] if len(node.args) > 1 else node.kwargs.get("weight")
+    from edgekd.compress.nodes import operator_type
+
+    if operator in ops.WEIGHTED or operator in ops.LOOKUPS:
+        position = 0 if operator in ops.LOOKUPS else 1
+        weight = node.args[position] if len(node.args) > position else node.kwargs.get("weight")
         return None if getattr(weight, "op", "") == "get_attr" else ops.COMPUTED_WEIGHT
     if operator in ops.COMBINING:
         inputs = _operands(node)
         if len(inputs) < 2 or any(item.op == "get_attr" for item in inputs):
             return ops.CONSTANT_OPERAND
-        return None if any(item.name in chosen for item in inputs) else ops.FLOAT_INPUTS
+        known = [item.name in chosen for item in inputs]
+        if any(known) and not all(known) and all(operator_type(user) in ops.NORMS for user in node.users):
+            return ops.BETWEEN_FLOATS
+        return None if any(known) else ops.FLOAT_INPUTS
     if operator in ops.FOLLOWING:
         return None if node.all_input_nodes and node.all_input_nodes[0].name in chosen else ops.FLOAT_INPUTS
     return ops.reason(operator)

@@ -24,10 +24,10 @@ from edgekd.compress.tensors import as_numpy, as_tensor
 from edgekd.errors import CompressError
 
 
-def simulate(program: Program, description: Description, x: Tensor) -> Tensor:
-    """Logits `(B, K)` of a batch `(B, C, H, W)` in simulated INT8."""
+def simulate(program: Program, description: Description, *inputs: Tensor) -> Tensor:
+    """Logits of a batch of the program's inputs in simulated INT8."""
     with torch.inference_mode():
-        return cast(Tensor, Simulation(program, description).run(x))
+        return cast(Tensor, Simulation(program, description).run(*inputs))
 
 
 class Simulation(fx.Interpreter):
@@ -49,6 +49,10 @@ class Simulation(fx.Interpreter):
         """One operator, on quantized inputs if it runs in integers; its result rounded if its readers do."""
         is_weighted = n.name in self.integer and operator_type(n) in WEIGHTED
         value = self._weighted(n) if is_weighted else super().run_node(n)
+        if n.name in self.description.embeddings:
+            return self._looked_up(n)
+        if self.description.dynamic:
+            return value
         if n.name in self.description.activations and self._is_rounded(n):
             return as_tensor(affine.fake_quantize(as_numpy(value), self.grid(n.name)))
         return value
@@ -64,21 +68,32 @@ class Simulation(fx.Interpreter):
         if node.name not in self.weights:
             self.weights[node.name] = quantized_weights(self, node)
         weight, bias = self.weights[node.name]
+        if self.description.dynamic:
+            seen = as_numpy(args[0])
+            taken = affine.activation(float(seen.min()), float(seen.max()))
+            args = (as_tensor(affine.fake_quantize(seen, taken)), *args[1:])
         rest = {name: value for name, value in kwargs.items() if name not in ("weight", "bias")}
         return cast(Any, node.target)(args[0], weight, bias, *args[3:], **rest)
+
+    def _looked_up(self, node: fx.Node) -> Tensor:
+        table = _constant(self, cast(fx.Node, node.args[0]))
+        if table is None:
+            raise CompressError("a look-up that is to have an INT8 table has no constant one", where=node.name)
+        args, kwargs = self.fetch_args_kwargs_from_env(node)
+        return cast(Any, node.target)(as_tensor(affine.fake_quantize(table, affine.weight(table))), *args[1:], **kwargs)
 
 
 def quantized_weights(simulation: Simulation, node: fx.Node) -> tuple[Tensor, Tensor | None]:
     """Weight and bias of one layer after their grids."""
     described = simulation.description
-    inputs = simulation.grid(cast(fx.Node, node.args[0]).name)
     axis = WEIGHTED[operator_type(node)] if described.per_channel else None
     weight, bias = (_constant(simulation, argument) for argument in layer_arguments(node))
     if weight is None:
         raise CompressError("a layer that is to run in integers has no constant weight", where=node.name)
-    if bias is None:
+    if bias is None or described.dynamic:
         grid = affine.weight(weight, bits=described.weight_bits, axis=axis)
-        return as_tensor(affine.fake_quantize(weight, grid)), None
+        return as_tensor(affine.fake_quantize(weight, grid)), None if bias is None else as_tensor(bias)
+    inputs = simulation.grid(cast(fx.Node, node.args[0]).name)
     least = affine.least_weight_scale(bias, float(inputs.scale))
     floor = least.max(keepdims=True)[0] if axis is None else least
     grid = affine.weight(weight, bits=described.weight_bits, axis=axis, least_scale=floor)

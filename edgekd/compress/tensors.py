@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 
-def as_numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
-    """A float32 CPU tensor's memory as an array."""
-    return cast("NDArray[np.float32]", cast(Any, tensor.detach()).numpy())
+def as_numpy(tensor: torch.Tensor) -> NDArray[Any]:
+    """A CPU tensor's memory as an array."""
+    return cast("NDArray[Any]", cast(Any, tensor.detach()).numpy())
 
 
-def as_tensor(array: NDArray[np.float32]) -> torch.Tensor:
-    """A writable float32 array's memory as a tensor."""
-    return cast(Any, torch).from_numpy(np.ascontiguousarray(array, np.float32))
+def as_tensor(array: NDArray[Any]) -> torch.Tensor:
+    """A writable array's memory as a tensor: float32, or int64 for integers."""
+    kind = np.int64 if np.issubdtype(array.dtype, np.integer) else np.float32
+    return cast(Any, torch).from_numpy(np.ascontiguousarray(array, kind))

@@ -13,12 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekd.compress.description import Description, TensorRange
+from edgekd.compress.moments import Fingerprint, Moments
 from edgekd.errors import ExportError
 
-Fingerprint = tuple[float, float, float, float, int]
+__all__ = ["Binding", "Fingerprint", "Moments", "Step", "bind", "candidates", "distance"]
 
 # Share of a tensor's spread. Other runtimes sum in another order: 1e-5 was seen after 50 layers; two different
 # tensors of a trained network differ by 1e-2 and more in at least one of the four figures.
@@ -27,39 +27,6 @@ TOLERANCE = 1e-3
 # Share of the range by which two candidates may differ and still mean the same 8-bit quantizer: one of its 255
 # steps.
 SAME_RANGE = 1 / 255
-
-
-@dataclass
-class Moments:
-    """Streamed fingerprint of one tensor: batch after batch, in float64, with constant memory."""
-
-    count: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-    minimum: float = float("inf")
-    maximum: float = float("-inf")
-
-    def add(self, values: NDArray[np.floating]) -> None:
-        """Takes in one batch of values."""
-        if values.size == 0:
-            return
-        wide = values.astype(np.float64, copy=False)
-        self.count += int(values.size)
-        with np.errstate(invalid="ignore"):  # padding with minus infinity before a max pooling; matches nothing
-            self.total += float(wide.sum())
-            self.squares += float(np.square(wide).sum())
-        self.minimum = min(self.minimum, float(values.min()))
-        self.maximum = max(self.maximum, float(values.max()))
-
-    def fingerprint(self) -> Fingerprint:
-        """(mean, std, minimum, maximum, count) of everything taken in."""
-        if self.count == 0:
-            return 0.0, 0.0, 0.0, 0.0, 0
-        mean = self.total / self.count
-        if not np.isfinite(self.squares):
-            return float("nan"), float("nan"), self.minimum, self.maximum, self.count
-        variance = max(self.squares / self.count - mean * mean, 0.0)
-        return mean, float(np.sqrt(variance)), self.minimum, self.maximum, self.count
 
 
 def distance(left: Fingerprint, right: Fingerprint) -> float:

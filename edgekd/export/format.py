@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -46,14 +47,14 @@ class Format(Method):
         runtime: what runs it: a name among the benchmark agent's runtimes.
         stand_in: the runtime that evaluates the file where its own exists only on the device; the artifact then carries
             the agent along. None: its own runtime can be installed anywhere.
+        dynamic: it can have activations quantized at run time.
         activations: the integer grid that the format quantizes activations to, for which ranges are chosen.
     """
 
     precisions: ClassVar[tuple[Precision, ...]] = PRECISIONS
     runtime: ClassVar[str] = ""
     stand_in: ClassVar[str | None] = None
-    activations: ClassVar[Literal["asymmetric", "symmetric"]] = "asymmetric"
-    stand_in: ClassVar[str | None] = None
+    dynamic: ClassVar[bool] = True
     activations: ClassVar[Literal["asymmetric", "symmetric"]] = "asymmetric"
 
     @abstractmethod
@@ -84,3 +85,14 @@ FORMATS: Family[Format] = Family("edgekd.export.formats", Format)
 def weight_bits(description: Description, rules: QuantizationRules) -> Literal[7, 8]:
     """The narrower of what was described and what the target bears; activation ranges do not depend on it."""
     return 7 if 7 in (description.weight_bits, rules.weight_bits) else 8
+
+
+def dynamic_notes(description: Description, scales: str, left: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What a manifest says about a file of this description beyond its kernels; nothing for plain static INT8."""
+    notes: dict[str, Any] = {}
+    if description.dynamic:
+        notes["activations"] = f"quantized at run time, {scales}"
+    if description.embeddings:
+        tables = [description.layers[name] for name in description.embeddings]
+        notes["int8_tables"] = [name for name in tables if name not in (left or {})]
+    return notes

@@ -58,6 +58,10 @@ class Kernels:
         """The facts for the manifest."""
         return {"integer_kernels": self.integer, "float_kernels": self.floating, "kernels_seen_in": seen_in}
 
+    def in_float(self) -> Kernels:
+        """The same operators, all of them in float."""
+        return Kernels({}, dict(sorted((Counter(self.integer) + Counter(self.floating)).items())))
+
     def require(self, placed: Mapping[str, int], runtime: str) -> dict[str, int]:
         """Raises ExportError unless the multiplying operators run as placed.
 

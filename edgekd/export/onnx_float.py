@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from edgekd.compress.fold import Program
 
 OPSET = 18
-INPUT = "input"
 OUTPUT = "logits"
-LAYOUTS = {INPUT: "NCHW"}
+LAYOUTS = {"input": "NCHW"}
 
 
 def float_onnx(program: Program) -> Any:
-    """A `ModelProto` with input `input` `(B, C, H, W)` and output `logits` `(B, K)`, B free; a copy of its own.
+    """A `ModelProto`; a copy of its own.
+
+    Images: input `input` `(B, C, H, W)`, output `logits` `(B, K)`, B free. Texts: inputs `input_ids` and
+    `attention_mask` `(B, T)` int64, B and T free.
 
     Raises:
         ExportError: the network has an operator that ONNX cannot express.
@@ -41,18 +43,17 @@ def _export(program: Program) -> Any:
 
     onnx = onnx_module()
     need("onnxscript", extra="onnx")
-    x = program.example[:1].repeat(2, 1, 1, 1)  # (2, C, H, W): a batch of 1 would be taken for a constant
     try:
         with warnings.catch_warnings():
             # The program is in evaluation mode already; what else is said is for the exporter's developers.
             warnings.simplefilter("ignore")
             exported = cast(Any, torch.onnx).export(
                 program.module,
-                (x,),
+                program.pair(),
                 dynamo=True,
-                input_names=[INPUT],
+                input_names=list(program.names),
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                dynamic_shapes=program.dynamic_shapes,
                 opset_version=OPSET,
                 optimize=True,
                 verbose=False,
@@ -66,6 +67,8 @@ def _export(program: Program) -> Any:
     strip(model)
     model = onnx.shape_inference.infer_shapes(model, data_prop=True)
     _tidy(model)
+    if program.max_tokens is not None:
+        _reorder_gelu(model)
     check_onnx(model, "the float ONNX model")
     return model
 
@@ -86,3 +89,33 @@ def _tidy(model: Any) -> None:
             del node.input[1:]
             del node.attribute[:]
     drop_unused(model)
+
+
+def _reorder_gelu(model: Any) -> None:
+    """`x * (0.5 * e)` becomes `(x * e) * 0.5` with `e = 1 + erf(x / sqrt 2)`: ONNX Runtime fuses this order alone."""
+    onnx = onnx_module()
+    makers = {node.output[0]: node for node in model.graph.node}
+    stored = {item.name: item for item in model.graph.initializer}
+    for node in [item for item in model.graph.node if item.op_type == "Mul"]:
+        halved = next(
+            (makers[name] for name in node.input if name in makers and _is_half_erf(makers[name], makers)), None
+        )
+        if halved is None:
+            continue
+        half = next(name for name in halved.input if name in stored)
+        if float(onnx.numpy_helper.to_array(stored[half]).ravel()[0]) != 0.5:
+            continue
+        (source,) = [name for name in node.input if name != halved.output[0]]
+        (grown,) = [name for name in halved.input if name != half]
+        del halved.input[:]
+        halved.input.extend([source, grown])
+        del node.input[:]
+        node.input.extend([halved.output[0], half])
+
+
+def _is_half_erf(node: Any, makers: dict[str, Any]) -> bool:
+    """This multiplies `1 + erf(...)` by a constant."""
+    sums = [makers[name] for name in node.input if name in makers and makers[name].op_type == "Add"]
+    if node.op_type != "Mul" or len(sums) != 1:
+        return False
+    return any(name in makers and makers[name].op_type == "Erf" for name in sums[0].input)

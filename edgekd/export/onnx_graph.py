@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekd.backends import need
 from edgekd.compress.operators import WEIGHTED
@@ -15,7 +14,7 @@ from edgekd.errors import ExportError
 from edgekd.export.bind import Binding, Fingerprint, Moments, Step, bind
 from edgekd.export.memo import once
 from edgekd.export.onnx_file import onnx_module
-from edgekd.export.onnx_float import INPUT, float_onnx
+from edgekd.export.onnx_float import float_onnx
 
 if TYPE_CHECKING:
     from edgekd.compress.description import Description
@@ -50,6 +49,7 @@ class BoundGraph:
         kept: node name to the description's reason why it stays in float.
         per_channel: weights have one scale per output channel.
         layers: readable layer name of every node that is an operator of the network, by node name.
+        tables: names of the nodes that look up rows of a table to be stored in INT8.
     """
 
     model: Any
@@ -58,6 +58,7 @@ class BoundGraph:
     kept: dict[str, str]
     per_channel: bool
     layers: dict[str, str]
+    tables: list[str] = field(default_factory=lambda: [])
 
 
 def bound_onnx(program: Program, description: Description) -> BoundGraph:
@@ -67,14 +68,14 @@ def bound_onnx(program: Program, description: Description) -> BoundGraph:
         ExportError: a quantized operator's tensor cannot be found in the description, or only ambiguously.
     """
     model = float_onnx(program)
-    seen = once(program, "onnx_fingerprints", lambda: fingerprints(model, as_numpy(program.example)))
+    seen = once(program, "onnx_fingerprints", lambda: fingerprints(model, program))
     binding = bind(seen, steps(model, set(seen)), description)
     integer, kept = _divide(model, binding, program, description)
     by_name = {node.name: node for node in model.graph.node}
     for name in integer:
         node = by_name[name]
         # A MatMul's bias is an addition of its own: only the sum is a tensor of the network.
-        touched = node.input if node.op_type == "MatMul" else (*node.input, *node.output)
+        touched = node.input if node.op_type == "MatMul" or description.dynamic else (*node.input, *node.output)
         binding.require([t for t in touched if t in seen], where=f"{node.op_type} {name}")
     return BoundGraph(
         model=model,
@@ -83,11 +84,12 @@ def bound_onnx(program: Program, description: Description) -> BoundGraph:
         kept=kept,
         per_channel=description.per_channel,
         layers=_layers(model, binding, program),
+        tables=_tables(model, binding, program, description),
     )
 
 
-def fingerprints(model: Any, samples: NDArray[Any]) -> dict[str, Fingerprint]:
-    """Fingerprint of every float tensor that depends on the input, over `samples` `(B, C, H, W)`, one at a time."""
+def fingerprints(model: Any, program: Program) -> dict[str, Fingerprint]:
+    """Fingerprint of every float tensor that depends on an input, over the probe batch, one sample at a time."""
     onnx = onnx_module()
     ort: Any = need("onnxruntime", extra="onnx")
     wide = onnx.ModelProto()
@@ -103,17 +105,28 @@ def fingerprints(model: Any, samples: NDArray[Any]) -> dict[str, Fingerprint]:
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(wide.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [item.name for item in session.get_outputs() if item.type == "tensor(float)"]
-    moments = {name: Moments() for name in (INPUT, *names)}
-    for index in range(len(samples)):
-        sample = np.ascontiguousarray(samples[index : index + 1], dtype=np.float32)  # (1, C, H, W)
-        moments[INPUT].add(sample)
-        for name, value in zip(names, session.run(names, {INPUT: sample}), strict=True):
+    inputs = [item.name for item in session.get_inputs()]
+    moments = {name: Moments() for name in (*_float_inputs(program), *names)}
+    for index in range(len(program.example[0])):
+        given = {
+            name: np.ascontiguousarray(as_numpy(value))
+            for name, value in zip(program.names, program.sample(index), strict=True)
+        }
+        for name in _float_inputs(program):
+            moments[name].add(given[name])
+        # An input that only lends its shape may have been optimized away.
+        fed = {name: given[name] for name in inputs}
+        for name, value in zip(names, session.run(names, fed), strict=True):
             moments[name].add(value)
     return {name: item.fingerprint() for name, item in moments.items()}
 
 
+def _float_inputs(program: Program) -> list[str]:
+    return [name for name, value in zip(program.names, program.example, strict=True) if value.is_floating_point()]
+
+
 def _depends_on_input(model: Any) -> list[str]:
-    live = {INPUT}
+    live = {item.name for item in model.graph.input}
     ordered: list[str] = []
     for node in model.graph.node:
         if live.intersection(node.input):
@@ -143,6 +156,21 @@ def _layers(model: Any, binding: Binding, program: Program) -> dict[str, str]:
         if names:
             found[node.name] = readable[names[0]]
     return found
+
+
+def _tables(model: Any, binding: Binding, program: Program, description: Description) -> list[str]:
+    """Names of the Gather nodes that are the description's look-ups; all of them must be there."""
+    wanted = set(description.embeddings)
+    found = {
+        name: node.name
+        for node in model.graph.node
+        if node.op_type == "Gather"
+        for name in wanted.intersection(binding.names.get(node.output[0], []))
+    }
+    lost = [program.layers()[name] for name in description.embeddings if name not in found]
+    if lost:
+        raise ExportError("look-ups with an INT8 table are not in the exported graph", received=", ".join(lost[:8]))
+    return list(dict.fromkeys(found.values()))
 
 
 def _biased(node: Any, makers: dict[str, Any], constants: set[str]) -> str | None:

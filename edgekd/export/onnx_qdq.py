@@ -25,6 +25,7 @@ from edgekd.backends import need
 from edgekd.compress.description import TensorRange
 from edgekd.errors import ExportError
 from edgekd.export.kernels import HEAVY
+from edgekd.export.onnx_constants import shrink_tables
 from edgekd.export.onnx_file import drop_unused, onnx_module, sort_nodes
 from edgekd.export.onnx_graph import CLIPS, PASSES, BoundGraph
 from edgekd.export.placed import Placed
@@ -54,6 +55,7 @@ def place(graph: BoundGraph, weight_bits: int) -> Placed:
     if not chosen:
         raise ExportError("the quantization description leaves no operator to quantize", received=dict(left) or None)
     counts = Counter(str(nodes[name].op_type) for name in chosen)
+    shrink_tables(graph.model, graph.tables)
     model = _write(graph, [*chosen, *_followers(graph, chosen)], weight_bits)
     hold_float(model, set(graph.kept) | set(left))
     free_outputs(model)

@@ -128,6 +128,7 @@ def place(graph: BoundGraph) -> Placed:
             )
             continue
         counts[node.op_type] += 1
+    left |= {graph.layers.get(name, name): "TensorRT looks rows up in float tables" for name in graph.tables}
     if not counts:
         raise ExportError("the quantization description leaves no operator to quantize", received=dict(left) or None)
     drop_unused(graph.model)

@@ -92,13 +92,16 @@ def _opsets(model: Any) -> Iterable[str]:
 
 def _dimensions(model: Any) -> Iterable[str]:
     known = {item.name for item in model.graph.initializer}
+    # Token ids are the one input of integers: the optimization profile of a text network has a free length as well.
+    texts = int(any(item.type.tensor_type.elem_type == onnx_module().TensorProto.INT64 for item in model.graph.input))
     for value in (*model.graph.input, *model.graph.output):
         if value.name in known:
             continue
         dims = list(value.type.tensor_type.shape.dim)
-        free = [position for position, dim in enumerate(dims) if not dim.HasField("dim_value") and position > 0]
+        free = [position for position, dim in enumerate(dims) if not dim.HasField("dim_value") and position > texts]
         if free:
-            yield f"tensor {value.name}: axes {free} are free; only the batch (axis 0) may be"
+            allowed = "the batch (axis 0) and the tokens (axis 1)" if texts else "the batch (axis 0)"
+            yield f"tensor {value.name}: axes {free} are free; only {allowed} may be"
 
 
 def _unsigned(graph: _Graph) -> Iterable[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -69,7 +69,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class TfliteGraph:
-    """The main subgraph of a file.
+    """One subgraph of a file.
 
     Attributes:
         operators: in order of execution.
@@ -117,22 +117,23 @@ def _convert(program: Program) -> bytes:
     with silenced("importing litert-torch"):
         litert: Any = need("litert_torch", extra="litert")
 
-    sample = program.example[:1].permute(0, 2, 3, 1).contiguous()  # (1, H, W, C)
+    sample = program.example[0][:1].permute(0, 2, 3, 1).contiguous()  # (1, H, W, C)
     with silenced("converting the network to TFLite", RuntimeError, ValueError, TypeError, NotImplementedError):
         with torch.no_grad():
             converted = litert.convert(ChannelsLast(program.module).eval(), sample_kwargs={INPUT: sample})
-        return _bytes(converted)
+        return as_bytes(converted)
 
 
-def _bytes(converted: Any) -> bytes:
+def as_bytes(converted: Any) -> bytes:
+    """What a converted model writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.tflite"
         converted.export(str(path))
         return path.read_bytes()
 
 
-def read_tflite(content: bytes) -> TfliteGraph:
-    """Operators and tensors of a file.
+def read_tflite(content: bytes, position: int = 0) -> TfliteGraph:
+    """Operators and tensors of a file's main subgraph, or of the one at `position`.
 
     Raises:
         ExportError: the bytes are no TFLite file, or are cut off.
@@ -142,7 +143,7 @@ def read_tflite(content: bytes) -> TfliteGraph:
         raise ExportError("the bytes are no TFLite file", received=repr(content[:8]), accepted="identifier TFL3")
     try:
         model = tools.read_model_from_bytearray(bytearray(content))
-        graph = model.subgraphs[0]
+        graph = model.subgraphs[position]
         codes: list[str] = [str(tools.opcode_to_name(model, index)) for index, _ in enumerate(model.operatorCodes)]
     except (ValueError, IndexError, TypeError, AttributeError, struct.error) as error:
         raise ExportError("the TFLite file is cut off or damaged", received=str(error)) from error
@@ -166,8 +167,8 @@ def read_tflite(content: bytes) -> TfliteGraph:
     )
 
 
-def fingerprints(content: bytes, graph: TfliteGraph, samples: NDArray[Any]) -> dict[str, Fingerprint]:
-    """Fingerprint of every float tensor that depends on the input, over `samples` `(B, C, H, W)`, one at a time."""
+def fingerprints(content: bytes, graph: TfliteGraph, samples: Iterable[list[NDArray[Any]]]) -> dict[str, Fingerprint]:
+    """Fingerprint of every float tensor that depends on an input, over `samples`: each the graph's inputs, in order."""
     runtime: Any = need("ai_edge_litert.interpreter", extra="litert")
     with silenced("running the float TFLite file", RuntimeError, ValueError):
         interpreter = runtime.Interpreter(
@@ -179,11 +180,11 @@ def fingerprints(content: bytes, graph: TfliteGraph, samples: NDArray[Any]) -> d
         )
         interpreter.allocate_tensors()
         live = [i for item in graph.operators for i in item.outputs if graph.dtypes[i] == "float32"]
-        live = [*graph.inputs, *live]
+        live = [*(i for i in graph.inputs if graph.dtypes[i] == "float32"), *live]
         moments = {i: Moments() for i in live}
-        for index in range(len(samples)):
-            sample = np.ascontiguousarray(samples[index : index + 1].transpose(0, 2, 3, 1), dtype=np.float32)
-            interpreter.set_tensor(graph.inputs[0], sample)
+        for sample in samples:
+            for i, value in zip(graph.inputs, sample, strict=True):
+                interpreter.set_tensor(i, value)
             interpreter.invoke()
             for i in live:
                 moments[i].add(interpreter.get_tensor(i))

@@ -56,7 +56,8 @@ def int8_tflite(program: Program, description: Description) -> tuple[bytes, Choi
     """
     content = float_tflite(program)
     graph = read_tflite(content)
-    samples = as_numpy(program.example)
+    images = as_numpy(program.example[0]).transpose(0, 2, 3, 1)  # (N, H, W, C)
+    samples = ([np.ascontiguousarray(images[i : i + 1], dtype=np.float32)] for i in range(len(images)))
     seen = once(program, "tflite_fingerprints", lambda: fingerprints(content, graph, samples))
     binding = bind(seen, graph.steps(), description)
     choice = choose(graph, binding, program, description)
@@ -149,22 +150,22 @@ def _quantize(content: bytes, graph: TfliteGraph, choice: Choice, binding: Bindi
         for position, item in enumerate(graph.operators):
             if position not in choice.integer and item.kind in known:
                 quantizer.update_quantization_recipe(
-                    regex=_scope(item),
+                    regex=scope(item),
                     operation_name=types.TFLOperationName(item.kind),
                     algorithm_key=quantizer_module.AlgorithmName.NO_QUANTIZE,
                 )
         result = quantizer.quantize(
-            calibration_result=_calibration(graph, binding), enable_progress_bar=False, enable_progress_report=False
+            calibration_result=calibration(graph, binding), enable_progress_bar=False, enable_progress_report=False
         )
         return bytes(result.quantized_model)
 
 
-def _scope(item: Operator) -> str:
+def scope(item: Operator) -> str:
     """The quantizer's name for one operator: its outputs' names, each closed by a semicolon."""
     return "^" + re.escape(";".join(item.names) + ";") + "$"
 
 
-def _calibration(graph: TfliteGraph, binding: Binding) -> dict[str, dict[str, NDArray[Any]]]:
+def calibration(graph: TfliteGraph, binding: Binding) -> dict[str, dict[str, NDArray[Any]]]:
     """(min, max) per tensor as the quantizer's own calibration gives them: arrays of the tensor's rank, all axes 1.
 
     Logits get the whole range seen: two classes clipped to one value would tie.
@@ -207,7 +208,9 @@ def tflite_kernels(graph: TfliteGraph) -> Kernels:
         name = _ONNX_NAMES.get(item.kind)
         if name is None or not item.outputs:
             continue
-        if graph.dtypes[item.outputs[0]] == "int8":
+        # With INT8 weights alone, this kernel quantizes its input while it runs.
+        is_hybrid = item.kind == "FULLY_CONNECTED" and graph.dtypes[item.inputs[1]] == "int8"
+        if graph.dtypes[item.outputs[0]] == "int8" or is_hybrid:
             integer[name] += 1
         elif item.kind in HEAVY:
             floating[name] += 1

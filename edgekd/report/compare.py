@@ -12,7 +12,9 @@ SAME_SPEED = 0.05
 
 
 def _timed(artifact: Exported) -> list[Latency]:
-    return [row for row in artifact.measurement.latency if row.p50_ms is not None] if artifact.measurement else []
+    """What was timed; of texts at the first sequence length, which stands for the others."""
+    every = artifact.measurement.latency if artifact.measurement else []
+    return [row for row in every if row.p50_ms is not None and row.sequence_length == every[0].sequence_length]
 
 
 def smallest_batch(document: Document) -> int | None:

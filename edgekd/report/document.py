@@ -244,6 +244,7 @@ class Latency(Facts):
     """Latency of one batch at one batch size and thread count; `reason` says why figures are None.
 
     `others_busy_cores`: cores that everything but the timed process kept busy meanwhile, on average.
+    `sequence_length`: tokens per text; None for images.
     """
 
     batch_size: int
@@ -258,6 +259,7 @@ class Latency(Facts):
     reason: str | None = None
     others_busy_cores: float | None = None
     others_busy_reason: str | None = None
+    sequence_length: int | None = None
 
 
 class Measurement(Facts):

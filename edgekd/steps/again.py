@@ -16,7 +16,7 @@ from edgekd.report import read, write
 from edgekd.report.compare import slower_than_float
 from edgekd.report.document import Document
 from edgekd.steps.document import MISFIT
-from edgekd.steps.export import PROBE_IMAGES
+from edgekd.steps.export import PROBE_IMAGES, PROBE_OFFSETS, PROBE_TOKENS
 from edgekd.store import write_atomically
 from edgekd.target import Target
 
@@ -41,7 +41,7 @@ def artifact_folders(path: Path) -> list[Path]:
 
 
 def measure_again(path: Path, section: BenchmarkSection, progress: Progress) -> list[dict[str, Any]]:
-    """Times every artifact at `path` on the images it carries, and leaves `measurement.json` beside its manifest.
+    """Times every artifact at `path` on the samples it carries, and leaves `measurement.json` beside its manifest.
 
     Returns:
         One row per artifact: `artifact`, `measurement` or None, `not_measured` or None.
@@ -49,7 +49,8 @@ def measure_again(path: Path, section: BenchmarkSection, progress: Progress) -> 
     rows: list[dict[str, Any]] = []
     for folder in artifact_folders(path):
         artifact = Artifact.load(folder)
-        images = folder / PROBE_IMAGES
+        is_text = artifact.preprocess.get("kind") == "text"
+        images = (folder / PROBE_TOKENS, folder / PROBE_OFFSETS) if is_text else folder / PROBE_IMAGES
         target = Target.load(artifact.target)
         found, reason = benchmark(folder, section, images=images, target=target, progress=progress)
         if found is not None:
@@ -59,7 +60,7 @@ def measure_again(path: Path, section: BenchmarkSection, progress: Progress) -> 
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The measurements as plain text, a line per batch size and thread count."""
+    """The measurements as plain text, a line per sequence length, batch size and thread count."""
     width = max(len(row["artifact"]) for row in rows)
     lines = [f"{'artifact':<{width}}  batch  threads   p50 ms   p90 ms   p99 ms  peak MB"]
     for row in rows:
@@ -70,9 +71,9 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         memory = "-" if peak is None else f"{peak / 1e6:.1f}"
         for found in row["measurement"]["latency"]:
             times = "".join(f"{_number(found[name]):>9}" for name in ("p50_ms", "p90_ms", "p99_ms"))
-            lines.append(
-                f"{row['artifact']:<{width}}  {found['batch_size']:>5}  {found['threads']:>7}{times}{memory:>9}"
-            )
+            tokens = "" if found.get("sequence_length") is None else f"  {found['sequence_length']} tokens"
+            setting = f"{found['batch_size']:>5}  {found['threads']:>7}"
+            lines.append(f"{row['artifact']:<{width}}  {setting}{times}{memory:>9}{tokens}")
         lines += [f"{row['artifact']:<{width}}  doubtful: {text}" for text in row["measurement"]["warnings"]]
     return "\n".join(lines)
 

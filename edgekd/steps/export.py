@@ -34,6 +34,8 @@ CALIBRATION_BATCH = 16
 EXAMPLE_SAMPLES = 8
 PROBE_SAMPLES = 16
 PROBE_IMAGES = "probe_images.npy"
+PROBE_TOKENS = "probe_tokens.npy"
+PROBE_OFFSETS = "probe_offsets.npy"
 PROBE_LOGITS = "probe_logits.npy"
 QUOTED = ("name", "seed", "student", "teacher", "teachers", "distill", "compress")
 
@@ -103,9 +105,8 @@ def describe(context: Context, data: PreparedData, source: Source, rules: Quanti
         )
         arrays = data.open()
 
-        def batches() -> Iterator[NDArray[np.float32]]:
-            for start in range(0, len(arrays.calibration), CALIBRATION_BATCH):
-                yield arrays.preprocess.apply(arrays.calibration[start : start + CALIBRATION_BATCH])
+        def batches() -> Iterator[tuple[NDArray[Any], ...]]:
+            return arrays.calibration_batches(CALIBRATION_BATCH)
 
         program = _program(context, data, source)
         description = compress(program, batches, section, rules, context.progress)
@@ -153,8 +154,8 @@ def export_files(context: Context, data: PreparedData, variant: Variant) -> Entr
 def place_artifact(context: Context, data: PreparedData, variant: Variant, files: Entry, folder: Path) -> Artifact:
     """Puts the files and the manifest into the run's folder; an untouched earlier copy is left alone.
 
-    A few test images travel along with the torch model's answers (the probe), so that a board can check and time the
-    artifact without the data set.
+    A few test samples travel along with the torch model's answers (the probe), so that a board can check and time the
+    artifact without the data set; with texts, also the tokenizer.
     """
     source = variant.source
     parents = {"data": data.digest, "model": source.entry.digest, "export": files.digest}
@@ -166,8 +167,17 @@ def place_artifact(context: Context, data: PreparedData, variant: Variant, files
     shutil.copytree(files.folder, staging, ignore=shutil.ignore_patterns("entry.json"))
     arrays = data.open()
     test = arrays.indices("test")[:PROBE_SAMPLES]
-    np.save(staging / PROBE_IMAGES, arrays.images[test])
-    np.save(staging / PROBE_LOGITS, test_logits(source.evaluation)[: len(test)])
+    recorded = arrays.preprocess.to_json()
+    if recorded.get("kind") == "text":
+        shutil.copyfile(data.entry.folder / recorded["tokenizer"], staging / recorded["tokenizer"])
+        inputs: tuple[NDArray[Any], ...] = arrays.inputs(test)
+        ids, mask = inputs[0], inputs[-1]
+        np.save(staging / PROBE_TOKENS, ids[mask == 1].astype(np.int32))
+        np.save(staging / PROBE_OFFSETS, np.concatenate([[0], np.cumsum(mask.sum(1))]))
+    else:
+        np.save(staging / PROBE_IMAGES, np.load(data.entry.folder / "images.npy", mmap_mode="r")[test])
+    # Where tokens are classified, each has a row.
+    np.save(staging / PROBE_LOGITS, test_logits(source.evaluation)[: len(arrays.targets(test))])
     method = FORMATS.parse(variant.format_name)
     if method.stand_in is not None:
         shutil.copytree(AGENT, staging / AGENT.name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -182,7 +192,7 @@ def place_artifact(context: Context, data: PreparedData, variant: Variant, files
         inputs=[Tensor.model_validate(tensor) for tensor in info["inputs"]],
         outputs=[Tensor.model_validate(tensor) for tensor in info["outputs"]],
         classes=list(arrays.classes),
-        preprocess=arrays.preprocess.to_json(),
+        preprocess=recorded,
         quantization=info["quantization"],
         parents=parents,
         recipe={name: context.raw.get(name) for name in QUOTED},
@@ -214,8 +224,8 @@ def _program(context: Context, data: PreparedData, source: Source) -> Program:
         return context.programs[source.entry.digest]
     arrays = data.open()
     model = open_model(source.section, source.entry, arrays, context.recipe.seed)
-    example = arrays.preprocess.apply(arrays.calibration[:EXAMPLE_SAMPLES])
-    program = fold(model, torch.as_tensor(example))
+    example = tuple(torch.as_tensor(array) for array in arrays.example(EXAMPLE_SAMPLES))
+    program = fold(model, example, arrays.preprocess.to_json().get("max_length"))
     context.programs[source.entry.digest] = program
     return program
 

@@ -21,11 +21,11 @@ from edgekd.progress import QUIET
 torch.set_num_threads(2)
 torch.manual_seed(0)
 rng = np.random.default_rng(0)
-program = fold(resnet50().eval(), torch.from_numpy(rng.standard_normal((4, 3, 224, 224), dtype=np.float32)))
+program = fold(resnet50().eval(), (torch.from_numpy(rng.standard_normal((4, 3, 224, 224), dtype=np.float32)),))
 def batches():
     stream = np.random.default_rng(1)
     for _ in range(int(sys.argv[1]) // 16):
-        yield stream.standard_normal((16, 3, 224, 224), dtype=np.float32)
+        yield (stream.standard_normal((16, 3, 224, 224), dtype=np.float32),)
 section = CompressSection.model_validate({"method": {"int8_static": {"ranges": "entropy"}}})
 compress(program, batches, section, QuantizationRules(), QUIET)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)

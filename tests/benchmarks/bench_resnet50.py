@@ -48,7 +48,7 @@ def program() -> Program:
     from torchvision.models import resnet50
 
     torch.manual_seed(0)
-    return fold(resnet50().eval(), torch.from_numpy(PREPROCESS.apply(images()[:4])))
+    return fold(resnet50().eval(), (torch.from_numpy(PREPROCESS.apply(images()[:4])),))
 
 
 def place(
@@ -74,8 +74,8 @@ def ours(net: Program, root: Path) -> dict[str, Path]:
     """edgekd's float and INT8 files."""
     samples = PREPROCESS.apply(images())
 
-    def batches() -> Iterator[np.ndarray]:
-        yield from np.array_split(samples, 4)
+    def batches() -> Iterator[tuple[np.ndarray]]:
+        yield from ((part,) for part in np.array_split(samples, 4))
 
     section = CompressSection.model_validate({"method": "int8_static"})
     folders: dict[str, Path] = {}

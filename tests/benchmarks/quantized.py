@@ -24,11 +24,11 @@ def quantized_accuracy(model: Any, arrays: ImageData, root: Path) -> dict[str, f
     """Test accuracy by format; entropy ranges from the calibration set, this machine's rules."""
     import torch
 
-    program = fold(model, torch.from_numpy(arrays.preprocess.apply(arrays.calibration[:8])))
+    program = fold(model, (torch.from_numpy(arrays.preprocess.apply(arrays.calibration[:8])),))
 
-    def batches() -> Iterator[np.ndarray]:
+    def batches() -> Iterator[tuple[np.ndarray]]:
         for start in range(0, len(arrays.calibration), 32):
-            yield arrays.preprocess.apply(arrays.calibration[start : start + 32])
+            yield (arrays.preprocess.apply(arrays.calibration[start : start + 32]),)
 
     found: dict[str, float] = {}
     test = arrays.indices("test")

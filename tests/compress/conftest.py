@@ -53,7 +53,7 @@ def images() -> Tensor:
 
 @pytest.fixture(scope="session")
 def program(small: nn.Module, images: Tensor) -> Program:
-    return fold(small, images[:8])
+    return fold(small, (images[:8],))
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def test_resnet_is_folded_completely(randomised):
     model = randomised(CifarResnetModule(1, 10, 3)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     x = torch.randn(4, 3, 32, 32)
-    program = fold(model, x)
+    program = fold(model, (x,))
     assert relative_error(program, model, torch.randn(5, 3, 32, 32)) < 1e-5
     assert program(x[:1]).shape == (1, 10)
     assert "batch_norm" not in program.operators().values()
@@ -62,7 +62,7 @@ def test_program_shares_no_tensor_with_the_model(small, program):
 @pytest.mark.parametrize("affine", [True, False])
 def test_conv_and_norm_become_one(randomised, bias, affine):
     model = randomised(Sequence(conv(bias), nn.BatchNorm2d(4, affine=affine), nn.ReLU()))
-    program = fold(model, torch.randn(2, 3, 6, 6))
+    program = fold(model, (torch.randn(2, 3, 6, 6),))
     assert list(program.operators().values()) == ["conv2d", "relu", "mean", "linear"]
     assert relative_error(program, model, torch.randn(3, 3, 6, 6)) < 1e-5
 
@@ -74,7 +74,7 @@ def test_folding_by_hand():
         model[0].weight.fill_(2), model[0].bias.fill_(1)
         model[1].weight.fill_(3), model[1].bias.fill_(0.5)
         model[1].running_mean.fill_(4), model[1].running_var.fill_(3.75)
-    state = fold(model, torch.randn(2, 1, 1, 1)).module.state_dict()
+    state = fold(model, (torch.randn(2, 1, 1, 1),)).module.state_dict()
     assert {name: float(value) for name, value in state.items()} == {"0.weight": 3.0, "0.bias": -4.0}
 
 
@@ -82,7 +82,7 @@ def test_norms_that_cannot_be_folded_stay(randomised):
     first = Sequence(nn.BatchNorm2d(3), nn.ReLU(), conv())
     unstored = Sequence(conv(), nn.BatchNorm2d(4, track_running_stats=False))
     for model in (first, unstored):
-        program = fold(randomised(model), torch.randn(2, 3, 6, 6))
+        program = fold(randomised(model), (torch.randn(2, 3, 6, 6),))
         assert "batch_norm" in program.operators().values()
         assert relative_error(program, model, torch.randn(2, 3, 6, 6)) < 1e-5
 
@@ -97,14 +97,14 @@ def test_norm_over_the_middle_axis_of_a_linear_layer_stays(randomised):
             return self.norm(self.mix(x.flatten(2))).sum(2)  # (B, 3, 9) -> (B, 3, 3): normalised over axis 1
 
     model = randomised(Tokens())
-    program = fold(model, torch.randn(2, 3, 3, 3))
+    program = fold(model, (torch.randn(2, 3, 3, 3),))
     assert "batch_norm" in program.operators().values()
     assert relative_error(program, model, torch.randn(4, 3, 3, 3)) < 1e-5
 
 
 def test_linear_and_norm(randomised):
     model = randomised(nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5)))
-    program = fold(model, torch.randn(2, 3, 2, 2))
+    program = fold(model, (torch.randn(2, 3, 2, 2),))
     assert list(program.operators().values()) == ["flatten", "linear"]
     assert relative_error(program, model, torch.randn(4, 3, 2, 2)) < 1e-5
 
@@ -120,7 +120,7 @@ def test_conv_shared_by_two_norms(randomised):
             return self.two(self.conv(self.one(self.conv(x)))).mean((2, 3))
 
     model = randomised(Shared())
-    program = fold(model, torch.randn(2, 3, 4, 4))
+    program = fold(model, (torch.randn(2, 3, 4, 4),))
     assert "batch_norm" not in program.operators().values()
     assert relative_error(program, model, torch.randn(3, 3, 4, 4)) < 1e-5
 
@@ -136,14 +136,14 @@ def test_conv_read_twice_is_not_folded(randomised):
             return (self.norm(y) + y).mean((2, 3))
 
     model = randomised(Twice())
-    program = fold(model, torch.randn(2, 3, 4, 4))
+    program = fold(model, (torch.randn(2, 3, 4, 4),))
     assert "batch_norm" in program.operators().values()
     assert relative_error(program, model, torch.randn(3, 3, 4, 4)) < 1e-5
 
 
 def test_one_probe_sample_leaves_the_batch_free(small, images):
-    program = fold(small, images[:1])
-    assert program.example.shape[0] == 1
+    program = fold(small, (images[:1],))
+    assert program.example[0].shape[0] == 1
     assert program(images[:7]).shape == (7, 5)
 
 
@@ -170,7 +170,7 @@ def test_refuses_what_depends_on_values():
             return super().forward(x if x.sum() > 0 else -x)
 
     with pytest.raises(CompressError, match="captured"):
-        fold(Branching(conv()), torch.randn(2, 3, 6, 6))
+        fold(Branching(conv()), (torch.randn(2, 3, 6, 6),))
 
 
 def test_refuses_a_fixed_batch():
@@ -179,7 +179,7 @@ def test_refuses_a_fixed_batch():
             return super().forward(x.reshape(2, 3, 6, 6))
 
     with pytest.raises(CompressError, match="free batch size"):
-        fold(Fixed(conv()), torch.randn(2, 3, 6, 6))
+        fold(Fixed(conv()), (torch.randn(2, 3, 6, 6),))
 
 
 def test_refuses_two_outputs():
@@ -188,7 +188,7 @@ def test_refuses_two_outputs():
             return super().forward(x), x
 
     with pytest.raises(CompressError, match="one tensor"):
-        fold(Two(conv()), torch.randn(2, 3, 6, 6))
+        fold(Two(conv()), (torch.randn(2, 3, 6, 6),))
 
 
 def test_names_the_layer_with_nan_weights():
@@ -196,9 +196,9 @@ def test_names_the_layer_with_nan_weights():
     with torch.no_grad():
         model.layers[2].weight[0] = float("nan")
     with pytest.raises(CompressError, match=r"layers\.2"):
-        fold(model, torch.randn(2, 3, 6, 6))
+        fold(model, (torch.randn(2, 3, 6, 6),))
 
 
 def test_refuses_a_probe_that_is_no_image_batch(small):
     with pytest.raises(CompressError, match="probe batch"):
-        fold(small, torch.randn(3, 8, 8))
+        fold(small, (torch.randn(3, 8, 8),))

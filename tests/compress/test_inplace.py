@@ -16,7 +16,7 @@ class Layers(nn.Module):
 
 def agrees(model: nn.Module) -> bool:
     x = torch.randn(3, 3, 4, 4)
-    program = fold(model, torch.randn(2, 3, 4, 4))
+    program = fold(model, (torch.randn(2, 3, 4, 4),))
     assert not any(name.endswith("_") for name in program.operators().values())
     with torch.no_grad():
         return torch.allclose(program(x), model(x.clone()), atol=1e-6)
@@ -64,4 +64,4 @@ def test_a_change_seen_through_another_tensor_is_refused(through: str):
             return flat + y.flatten(1)
 
     with pytest.raises(CompressError, match="in place"):
-        fold(Aliased(), torch.randn(2, 3, 4, 4))
+        fold(Aliased(), (torch.randn(2, 3, 4, 4),))

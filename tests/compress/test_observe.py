@@ -27,7 +27,7 @@ def all_tensors(program: Program, x: torch.Tensor) -> dict[str, np.ndarray]:
 
 
 def test_equals_histograms_of_the_stored_tensors(program, images):
-    seen = observe(program, [images[:5].numpy(), images[5:7].numpy(), images[7:].numpy()])
+    seen = observe(program, [(part.numpy(),) for part in (images[:5], images[5:7], images[7:])])
     stored = all_tensors(program, images)
     assert seen.samples == len(images)
     assert set(seen.histograms) == set(stored)
@@ -45,7 +45,7 @@ def test_equals_histograms_of_the_stored_tensors(program, images):
 
 
 def test_moved_values_share_their_sources_histogram(program, images):
-    seen = observe(program, [images.numpy()])
+    seen = observe(program, [(images.numpy(),)])
     pool = next(node for node in program.module.graph.nodes if node.name.startswith("max_pool"))
     assert seen.histograms[pool.name] is seen.histograms[pool.args[0].name]
 
@@ -62,15 +62,15 @@ def test_a_pad_with_another_value_than_zero_has_its_own_histogram():
             return (left + right).mean((2, 3))
 
     for value, shared in ((0.0, True), (9.0, False)):
-        program = fold(Padded(value), torch.randn(2, 3, 4, 4))
-        found = observe(program, [program.example.numpy()]).histograms
+        program = fold(Padded(value), (torch.randn(2, 3, 4, 4),))
+        found = observe(program, [(program.example[0].numpy(),)]).histograms
         assert (found["pad"] is found["conv2d"]) == shared
         assert found["getitem"] is found["pad"] and found["getitem_1"] is found["pad"]
         assert found["pad"].maximum >= value
 
 
 def test_fingerprints_are_the_probe_batchs_statistics(program):
-    for name, value in all_tensors(program, program.example).items():
+    for name, value in all_tensors(program, program.example[0]).items():
         wide = value.astype(np.float64)
         expected = (wide.mean(), wide.std(), wide.min(), wide.max(), wide.size)
         assert fingerprints(program)[name] == pytest.approx(expected, rel=1e-5, abs=1e-7)
@@ -80,12 +80,12 @@ def test_no_samples(program):
     with pytest.raises(CompressError, match="no calibration samples"):
         observe(program, [])
     with pytest.raises(CompressError, match="no calibration samples"):
-        observe(program, [np.zeros((0, 3, 8, 8), np.float32)])
+        observe(program, [(np.zeros((0, 3, 8, 8), np.float32),)])
 
 
 def test_samples_of_another_shape(program):
     with pytest.raises(CompressError, match="another shape"):
-        observe(program, [np.zeros((2, 3, 9, 8), np.float32)])
+        observe(program, [(np.zeros((2, 3, 9, 8), np.float32),)])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -93,16 +93,16 @@ def test_an_input_that_is_not_finite_is_named(program, images, bad: float):
     batch = images.numpy().copy()
     batch[3, 0, 0, 0] = bad
     with pytest.raises(CompressError, match="NaN or infinity") as caught:
-        observe(program, [images.numpy(), batch])
+        observe(program, [(images.numpy(),), (batch,)])
     assert "the network's input" in str(caught.value)
 
 
 def test_a_layer_that_overflows_is_named():
     model = nn.Sequential(nn.ReLU(), nn.Conv2d(1, 1, 1), nn.Flatten())
     nn.init.constant_(model[1].weight, 10)
-    program = fold(model, torch.rand(2, 1, 2, 2))
+    program = fold(model, (torch.rand(2, 1, 2, 2),))
     with pytest.raises(CompressError, match=r"1 \(conv2d\)"):
-        observe(program, [np.full((1, 1, 2, 2), 1e38, np.float32)])
+        observe(program, [(np.full((1, 1, 2, 2), 1e38, np.float32),)])
 
 
 MEMORY = """
@@ -114,10 +114,10 @@ from edgekd.compress.observe import observe
 
 torch.set_num_threads(1)
 layers = nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-program = fold(nn.Sequential(*layers), torch.randn(2, 3, 32, 32))
+program = fold(nn.Sequential(*layers), (torch.randn(2, 3, 32, 32),))
 generator = np.random.default_rng(0)
 for batches in (20, 200):
-    seen = observe(program, (generator.standard_normal((16, 3, 32, 32), np.float32) for _ in range(batches)))
+    seen = observe(program, ((generator.standard_normal((16, 3, 32, 32), np.float32),) for _ in range(batches)))
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """
 

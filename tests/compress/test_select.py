@@ -62,7 +62,7 @@ def test_padding_of_the_input_goes_with_the_layer_that_reads_it():
         def forward(self, x):
             return self.conv(self.stem(nn.functional.pad(x, (0, 1, 0, 1)))).mean((2, 3))
 
-    program = fold(Padded(), torch.randn(2, 3, 4, 4))
+    program = fold(Padded(), (torch.randn(2, 3, 4, 4),))
     assert reasons(program) == {}
     assert reasons(program, ["stem"]) == {"pad": FLOAT_INPUTS, "stem": ON_REQUEST}
 
@@ -82,7 +82,7 @@ def test_reasons_of_operators_outside():
             y = self.head(self.norm(y.mean((2, 3))))
             return torch.softmax(y * self.gain, dim=1)
 
-    found = reasons(fold(Odd(), torch.randn(2, 3, 4, 4)))
+    found = reasons(fold(Odd(), (torch.randn(2, 3, 4, 4),)))
     by_operator = {layer.split(".")[-1].split("_")[0]: reason for layer, reason in found.items()}
     assert by_operator["conv2d"] == COMPUTED_WEIGHT
     assert by_operator["norm"].startswith("layer normalisation")

@@ -21,7 +21,7 @@ DATA = Path(os.environ.get("EDGEKD_DATA") or Path(__file__).parents[3] / "shared
 
 def describe(program, samples, **rules):
     section = CompressSection(method={"int8_static": {"ranges": "mse"}})
-    return compress(program, lambda: iter([samples]), section, QuantizationRules(**rules), QUIET)
+    return compress(program, lambda: iter([(samples,)]), section, QuantizationRules(**rules), QUIET)
 
 
 def noise(program, description, images) -> float:
@@ -85,7 +85,7 @@ def test_int8_resnet20_keeps_its_accuracy():
     model.load_state_dict(load_file(DATA / "cifar10" / "resnet20.safetensors"))
     calibration, _ = cifar("train", 10)
     images, labels = cifar("test", 20)
-    program = fold(model, torch.from_numpy(calibration[::10]))
+    program = fold(model, (torch.from_numpy(calibration[::10]),))
     x = torch.from_numpy(images)
     exact = program(x).argmax(1).numpy()
     rounded = simulate(program, describe(program, calibration), x).argmax(1).numpy()

@@ -48,17 +48,17 @@ def one_thread() -> None:
 def program() -> Program:
     torch.manual_seed(0)
     model = MODELS.parse({"cifar_resnet": {"depth": 8}}).build(10, 3)
-    return fold(randomise(model), images(4, 1))
+    return fold(randomise(model), (images(4, 1),))
 
 
 @pytest.fixture(scope="session")
 def describe() -> Describe:
     def call(program: Program, *, keep: list[str] | None = None, **rules: Any) -> Description:
-        size = program.example.shape[-1]
+        size = program.example[0].shape[-1]
         section = CompressSection.model_validate(
             {"method": {"int8_static": {"ranges": "minmax"}}, "keep_float": keep or []}
         )
-        batches = [program.example.numpy(), images(16, 2, size).numpy()]
+        batches = [(program.example[0].numpy(),), (images(16, 2, size).numpy(),)]
         return compress(program, lambda: iter(batches), section, QuantizationRules(**rules), Progress(quiet=True))
 
     return call

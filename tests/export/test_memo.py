@@ -17,7 +17,7 @@ def test_once_per_program_and_forgotten_with_it() -> None:
         calls.append(1)
         return len(calls)
 
-    programs = [Program(module=fx.symbolic_trace(torch.nn.ReLU()), example=torch.zeros(1)) for _ in range(2)]
+    programs = [Program(module=fx.symbolic_trace(torch.nn.ReLU()), example=(torch.zeros(1),)) for _ in range(2)]
     before = len(memo._KEPT)
     assert [once(programs[0], "a", build), once(programs[0], "a", build), once(programs[0], "b", build)] == [1, 1, 2]
     assert once(programs[1], "a", build) == 3

@@ -39,7 +39,7 @@ class Mixed(nn.Module):
 @pytest.fixture(scope="module")
 def mixed() -> Program:
     torch.manual_seed(3)
-    return fold(Mixed(), torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
+    return fold(Mixed(), (torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1)),))
 
 
 def answers(path, samples) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_an_operator_that_onnx_cannot_express_is_named(write) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return torch.special.i0(x.mean((2, 3)))
 
-    program = fold(Strange(), torch.randn(2, 3, 8, 8))
+    program = fold(Strange(), (torch.randn(2, 3, 8, 8),))
     for name in ("onnx", "tflite"):
         with pytest.raises(ExportError):
             write(name, program, None, name)

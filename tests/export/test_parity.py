@@ -41,3 +41,17 @@ def test_not_a_number_is_infinitely_wrong() -> None:
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ExportError, match="cannot be compared"):
         compare(np.zeros((2, 2) if shape != (0, 2) else shape, np.float32), np.zeros(shape, np.float32))
+
+
+def test_embeddings_are_compared_by_direction() -> None:
+    reference = np.array([[3.0, 0.0], [0.0, 2.0]], np.float32)
+    found = compare(reference, np.array([[1.0, 0.0], [2.0, 2.0]], np.float32), embeddings=True)
+    assert found["top1_agreement"] is None
+    assert found["cosine_mean"] == pytest.approx((1 + 0.5**0.5) / 2)
+    assert found["cosine_min"] == pytest.approx(0.5**0.5)
+
+
+def test_an_embedding_without_direction_has_no_cosine() -> None:
+    found = compare(np.ones((1, 2), np.float32), np.zeros((1, 2), np.float32), embeddings=True)
+    assert found["cosine_mean"] is None
+    assert found["max_abs_error"] == 1.0

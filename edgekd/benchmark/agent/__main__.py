@@ -9,7 +9,10 @@ The job is a JSON object:
     exact         true: reference arithmetic instead of fused kernels
     runtime       optional: another runtime than the manifest's, e.g. onnxruntime for the ONNX file of a TensorRT bundle
     images        images.npy, uint8 (N, H, W, C); measure: optional, random pixels otherwise
-    indices       optional .npy of the images to use, in this order
+    tokens, offsets                 of a model of texts, in place of images: .npy of all texts' token ids, and of where
+                  each begins (N + 1 numbers)
+    indices       optional .npy of the images or texts to use, in this order
+    sequence_lengths                of a measurement of texts: tokens per text, cut or padded; default: the texts' own
     batch_sizes, warmup, runs, min_time_s         of a measurement
     batch_size, logits                            of a prediction: the size of a batch, and the .npy to write
 
@@ -38,15 +41,11 @@ import device
 import memory
 import numpy as np
 import runtimes
+import samples
+from samples import DISTINCT_BATCHES, BadJob
 
-# Batches that are prepared in advance and used in turn, so that no run finds its input in the cache from the last one.
-DISTINCT_BATCHES = 8
 # Runtimes that plan their buffers allocate them in the first runs: a few more settle the peak.
 MEMORY_RUNS = 3
-
-
-class BadJob(Exception):
-    """The job cannot be done as it is written."""
 
 
 def main() -> int:
@@ -96,11 +95,11 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
     folder = Path(job["artifact"])
     manifest = bundle.load(folder)
     module = _runtime_module(job.get("runtime") or manifest["runtime"])
-    images = _images(job, manifest)
+    data = samples.load(job, manifest)
     if job["task"] == "measure":
-        return _measure(job, folder, manifest, module, images)
+        return _measure(job, folder, manifest, module, data)
     if job["task"] == "predict":
-        return _predict(job, folder, manifest, module, images)
+        return _predict(job, folder, manifest, module, data)
     raise BadJob(f"unknown task {job['task']!r} (accepted: measure, predict)")
 
 
@@ -111,59 +110,46 @@ def _runtime_module(name: str) -> Any:
     return importlib.import_module("runtimes." + name)
 
 
-def _images(job: dict[str, Any], manifest: dict[str, Any]) -> np.ndarray[Any, Any]:
-    """`(N, H, W, C)` uint8, memory-mapped; random pixels when a measurement comes without images."""
-    if job.get("images") is None:
-        if job["task"] == "predict":
-            raise BadJob("a prediction needs images")
-        shape = (DISTINCT_BATCHES, *manifest["preprocess"]["size"], manifest["preprocess"]["channels"])
-        return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    images = np.load(job["images"], mmap_mode="r", allow_pickle=False)
-    wanted = (*manifest["preprocess"]["size"], manifest["preprocess"]["channels"])
-    if images.dtype != np.uint8 or images.shape[1:] != wanted:
-        raise BadJob(f"images must be uint8 (N, {', '.join(map(str, wanted))}), got {images.dtype} {images.shape}")
-    return images
-
-
-def _chosen(job: dict[str, Any], images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _chosen(job: dict[str, Any], data: Any) -> np.ndarray[Any, Any]:
     if job.get("indices") is None:
-        chosen: np.ndarray[Any, Any] = np.arange(len(images))
+        chosen: np.ndarray[Any, Any] = np.arange(len(data))
     else:
         chosen = np.load(job["indices"], allow_pickle=False)
     if len(chosen) == 0:
-        raise BadJob("there are no images")
-    if chosen.min() < 0 or chosen.max() >= len(images):
-        raise BadJob(f"indices from {chosen.min()} to {chosen.max()} do not fit {len(images)} images")
+        raise BadJob(f"there are no {data.noun}")
+    if chosen.min() < 0 or chosen.max() >= len(data):
+        raise BadJob(f"indices from {chosen.min()} to {chosen.max()} do not fit {len(data)} {data.noun}")
     return chosen
 
 
-def _measure(
-    job: dict[str, Any], folder: Path, manifest: dict[str, Any], module: Any, images: np.ndarray[Any, Any]
-) -> dict[str, Any]:
+def _measure(job: dict[str, Any], folder: Path, manifest: dict[str, Any], module: Any, data: Any) -> dict[str, Any]:
     before = device.momentary_facts()
-    sizes = [int(size) for size in job["batch_sizes"]]
-    chosen = _chosen(job, images)
+    chosen = _chosen(job, data)
+    # A setting is a batch size with a sequence length, or with None for images.
+    settings = [(int(size), length) for length in data.lengths(job, chosen) for size in job["batch_sizes"]]
     if job["threads"] > device.cores():
-        return _too_many_threads(job, sizes)
-    batches = {size: _batches(images, chosen, size, manifest["preprocess"]) for size in sizes}
+        return _too_many_threads(job, settings)
+    batches = {setting: _batches(data, chosen, *setting) for setting in settings}
     start = time.perf_counter_ns()
     version = module.version()
     import_ms = (time.perf_counter_ns() - start) / 1e6
     build = getattr(module, "build_ahead", None)
-    built = {str(size): build(folder, manifest, size) for size in sizes} if build else None
+    built = {_title(*setting): build(folder, manifest, *setting) for setting in settings} if build else None
     session, cold = _cold_start(job, folder, manifest, module, batches)
     rows: list[dict[str, Any]] = []
-    for size in sizes:
-        row = _latency(session, size, batches[size], job)
-        rows.append({"batch_size": size, "threads": job["threads"], **row})
-        print(f"batch {size}, {job['threads']} threads: p50 {row['p50_ms']} ms", file=sys.stderr, flush=True)
+    for setting in settings:
+        row = _latency(session, *setting, batches[setting], job)
+        rows.append({**_setting(*setting), "threads": job["threads"], **row})
+        print(
+            f"batch {_title(*setting)}, {job['threads']} threads: p50 {row['p50_ms']} ms", file=sys.stderr, flush=True
+        )
     return {
         "threads": job["threads"],
         "latency": rows,
         "reason": None,
         **cold,
         "runtime_import_ms": import_ms,
-        "input": "random pixels" if job.get("images") is None else "test images",
+        "input": data.described,
         "file_size_bytes": sum(record["size_bytes"] for record in manifest["files"].values()),
         "runtime": {"name": manifest["runtime"], "version": version, "built": built, **session.facts()},
         "machine": device.steady_facts(),
@@ -172,9 +158,17 @@ def _measure(
     }
 
 
-def _too_many_threads(job: dict[str, Any], sizes: list[int]) -> dict[str, Any]:
+def _title(size: int, length: int | None) -> str:
+    return str(size) if length is None else f"{size} x {length} tokens"
+
+
+def _setting(size: int, length: int | None) -> dict[str, Any]:
+    return {"batch_size": size} if length is None else {"batch_size": size, "sequence_length": length}
+
+
+def _too_many_threads(job: dict[str, Any], settings: list[Any]) -> dict[str, Any]:
     reason = f"{job['threads']} threads on {device.cores()} cores"
-    rows = [{"batch_size": size, "threads": job["threads"], **_untimed(reason)} for size in sizes]
+    rows = [{**_setting(*setting), "threads": job["threads"], **_untimed(reason)} for setting in settings]
     return {"threads": job["threads"], "latency": rows, "reason": reason}
 
 
@@ -182,34 +176,31 @@ def _untimed(reason: str) -> dict[str, Any]:
     return {**clock.unmeasured(reason), "others_busy_cores": None, "others_busy_reason": reason}
 
 
-def _batches(
-    images: np.ndarray[Any, Any], chosen: np.ndarray[Any, Any], size: int, recorded: dict[str, Any]
-) -> list[np.ndarray[Any, Any]]:
+def _batches(data: Any, chosen: np.ndarray[Any, Any], size: int, length: int | None) -> list[Any]:
     count = min(DISTINCT_BATCHES, -(-len(chosen) // size))
-    picked = np.resize(chosen, count * size)
-    inputs = bundle.preprocess(np.asarray(images[picked]), recorded)
-    return list(inputs.reshape(count, size, *inputs.shape[1:]))
+    picked = np.resize(chosen, (count, size))
+    return [data.batch(indices, length) for indices in picked]
 
 
 def _cold_start(
-    job: dict[str, Any], folder: Path, manifest: dict[str, Any], module: Any, batches: dict[int, Any]
+    job: dict[str, Any], folder: Path, manifest: dict[str, Any], module: Any, batches: dict[Any, Any]
 ) -> Any:
     """From a process with the runtime imported to the first answer: open, shape, one inference; and its peak memory.
 
-    The files were just verified, so they come from the page cache. Memory is that of the first batch size, before
-    further inputs are prepared for the timing.
+    The files were just verified, so they come from the page cache. Memory is that of the first setting, before further
+    inputs are prepared for the timing.
     """
     peak = memory.PeakMemory()
     start = time.perf_counter_ns()
     session = module.open_model(folder, manifest, job["threads"], bool(job.get("exact")))
-    size = int(job["batch_sizes"][0])
-    reason = session.reshape(size)
+    size, length = setting = next(iter(batches))
+    reason = session.reshape(size, length)
     if reason is None:
-        session(batches[size][0])
+        session(batches[setting][0])
     cold_ms = (time.perf_counter_ns() - start) / 1e6
     if reason is None:
         for _ in range(MEMORY_RUNS):
-            session(batches[size][0])
+            session(batches[setting][0])
     used = peak.result()
     if reason or session.memory_reason:
         why = reason or session.memory_reason
@@ -218,8 +209,8 @@ def _cold_start(
     return session, {**cold, **used}
 
 
-def _latency(session: Any, size: int, batches: list[np.ndarray[Any, Any]], job: dict[str, Any]) -> dict[str, Any]:
-    reason: str | None = session.reshape(size)
+def _latency(session: Any, size: int, length: int | None, batches: list[Any], job: dict[str, Any]) -> dict[str, Any]:
+    reason: str | None = session.reshape(size, length)
     if reason is not None:
         return _untimed(reason)
     prepared = [session.prepare(batch) for batch in batches]
@@ -229,9 +220,7 @@ def _latency(session: Any, size: int, batches: list[np.ndarray[Any, Any]], job: 
     return {**clock.statistics(durations, size), **device.others(before, device.cpu_time())}
 
 
-def _predict(
-    job: dict[str, Any], folder: Path, manifest: dict[str, Any], module: Any, images: np.ndarray[Any, Any]
-) -> dict[str, Any]:
+def _predict(job: dict[str, Any], folder: Path, manifest: dict[str, Any], module: Any, data: Any) -> dict[str, Any]:
     version = module.version()
     session = module.open_model(folder, manifest, job["threads"], bool(job.get("exact")))
     size, reason = int(job["batch_size"]), None
@@ -242,21 +231,23 @@ def _predict(
             break
     if reason is not None:
         raise runtimes.Unsupported(reason)
-    chosen = _chosen(job, images)
-    rows: list[np.ndarray[Any, Any]] = []
+    chosen = _chosen(job, data)
+    order = data.order(chosen)
+    found: list[Any] = [None] * len(chosen)
     told = time.monotonic()
     for start in range(0, len(chosen), size):
-        part = chosen[start : start + size]
+        places = order[start : start + size]
         # The last batch is filled up, because the model may have been compiled for one size.
-        padded = np.resize(part, size)
-        rows.append(session(bundle.preprocess(np.asarray(images[padded]), manifest["preprocess"]))[: len(part)])
+        part = chosen[np.resize(places, size)]
+        for place, rows in zip(places, data.rows(session(data.batch(part)), part)):
+            found[place] = rows
         if time.monotonic() - told > 10:
             told = time.monotonic()
-            print(f"{start + len(part)}/{len(chosen)} images", file=sys.stderr, flush=True)
-    logits = np.concatenate(rows)
-    classes = manifest["outputs"][0]["shape"][-1]
-    if logits.shape != (len(chosen), classes):
-        raise bundle.BadBundle(f"the model gives {logits.shape} for {len(chosen)} images and {classes} outputs")
+            print(f"{start + len(places)}/{len(chosen)} {data.noun}", file=sys.stderr, flush=True)
+    logits = np.concatenate(found)
+    shape = manifest["outputs"][0]["shape"]
+    if logits.shape != (data.count(chosen, shape), shape[-1]):
+        raise bundle.BadBundle(f"the model gives {logits.shape} for {len(chosen)} {data.noun} and {shape[-1]} outputs")
     np.save(job["logits"], logits)
     facts = {"name": manifest["runtime"], "version": version, **session.facts()}
     return {"samples": len(chosen), "batch_size": size, "runtime": facts, "exact": bool(job.get("exact"))}

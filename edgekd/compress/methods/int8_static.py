@@ -65,4 +65,5 @@ class Int8Static(Compressor):
             samples=seen.samples,
             activation_grid=rules.activations,
             layers={**program.layers(), program.input: "input"},
+            embeddings=selection.embeddings,
         )

@@ -1,4 +1,4 @@
-"""ONNX for ONNX Runtime: float, or INT8 as QuantizeLinear/DequantizeLinear pairs; any batch size."""
+"""ONNX for ONNX Runtime: float, INT8 as QuantizeLinear/DequantizeLinear pairs, or integer products; any batch size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgekd.backends import versions
-from edgekd.export.format import Exported, Format, weight_bits
+from edgekd.export.format import Exported, Format, dynamic_notes, weight_bits
 
 if TYPE_CHECKING:
     from edgekd.compress.description import Description
@@ -17,7 +17,10 @@ ENTRY = "model.onnx"
 
 
 class Onnx(Format):
-    """One `model.onnx`: input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32."""
+    """One `model.onnx`: input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32.
+
+    For texts the inputs are `input_ids` and `attention_mask` `(B, T)` int64, and B and T are free.
+    """
 
     runtime: ClassVar[str] = "onnxruntime"
 
@@ -30,6 +33,7 @@ class Onnx(Format):
     ) -> Exported:
         """Writes `model.onnx`; an INT8 file's multiplying operators must fuse into integer kernels."""
         from edgekd.export.kernels import onnxruntime_kernels
+        from edgekd.export.onnx_dynamic import place_dynamic
         from edgekd.export.onnx_file import operators, save_onnx, signature
         from edgekd.export.onnx_float import LAYOUTS, OPSET, float_onnx
         from edgekd.export.onnx_graph import bound_onnx
@@ -42,11 +46,13 @@ class Onnx(Format):
             save_onnx(model, path)
         else:
             bits = weight_bits(description, rules)
-            placed = place(bound_onnx(program, description), bits)
+            write = place_dynamic if description.dynamic else place
+            placed = write(bound_onnx(program, description), bits)
             model = placed.model
             save_onnx(model, path)
             kernels = onnxruntime_kernels(path)
             unfused = kernels.require(placed.counts, "ONNX Runtime")
             notes |= kernels.notes("onnxruntime") | {"weight_bits": bits, "unfused": unfused, "left_float": placed.left}
+            notes |= dynamic_notes(description, "one scale per tensor of a batch")
         inputs, outputs = signature(model, LAYOUTS)
         return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators(model)})

@@ -7,22 +7,26 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from edgekd.backends import need, versions
 from edgekd.errors import ExportError
-from edgekd.export.format import Exported, Format, weight_bits
+from edgekd.export.format import Exported, Format, dynamic_notes, weight_bits
 
 if TYPE_CHECKING:
     from edgekd.compress.description import Description
     from edgekd.compress.fold import Program
     from edgekd.compress.rules import QuantizationRules
+    from edgekd.export.onnx_graph import BoundGraph
 
 ENTRY = "model.xml"
 
 
 class OpenVino(Format):
-    """`model.xml` and `model.bin`: input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32."""
+    """`model.xml` and `model.bin`: input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32.
+
+    For texts the inputs are `input_ids` and `attention_mask` `(B, T)` int64, and B and T are free.
+    """
 
     runtime: ClassVar[str] = "openvino"
 
@@ -34,43 +38,72 @@ class OpenVino(Format):
         self, program: Program, description: Description | None, folder: Path, rules: QuantizationRules
     ) -> Exported:
         """Converts the ONNX model that fuses; an INT8 file's multiplying operators must run as integer kernels."""
-        from edgekd.export.kernels import openvino_kernels
         from edgekd.export.onnx_file import operators, save_onnx, signature
         from edgekd.export.onnx_float import LAYOUTS, float_onnx
         from edgekd.export.onnx_graph import bound_onnx
-        from edgekd.export.onnx_qdq import place
 
         ov: Any = need("openvino", extra="openvino")
         notes: dict[str, Any] = {}
-        if description is None:
+        graph = None if description is None else bound_onnx(program, description)
+        if description is None or graph is None:
             model, counts = float_onnx(program), {}
         else:
-            bits = weight_bits(description, rules)
-            placed = place(bound_onnx(program, description), bits)
-            model, counts = placed.model, placed.counts
-            notes |= {"weight_bits": bits, "left_float": placed.left}
+            model, counts, notes = _quantized(graph, description, rules)
+        is_dynamic = description is not None and description.dynamic
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / "model.onnx"
             save_onnx(model, path)
-            _convert(ov, path, folder / ENTRY)
+            _convert(ov, path, folder / ENTRY, graph if is_dynamic else None, notes.get("weight_bits", 8))
         if description is not None:
-            compiled = ov.Core().compile_model(str(folder / ENTRY), "CPU", {"INFERENCE_NUM_THREADS": 1})
-            kernels = openvino_kernels(compiled)
-            # Only the x86 plugin computes every convolution in integers; elsewhere the count says nothing about x86.
-            unfused = kernels.require(_as_counted(counts), "OpenVINO") if _is_x86() else {}
-            notes |= kernels.notes(f"openvino on {platform.machine()}")
-            notes["unfused"] = {kind: count for kind, count in unfused.items() if kind == "MatMul"}
+            notes |= _kernel_notes(ov, folder / ENTRY, counts, program if is_dynamic else None)
         inputs, outputs = signature(model, LAYOUTS)
         return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators(model)})
 
 
-def _convert(ov: Any, source: Path, target: Path) -> None:
+def _quantized(
+    graph: BoundGraph, description: Description, rules: QuantizationRules
+) -> tuple[Any, dict[str, int], dict[str, Any]]:
+    """The ONNX model to convert, the products that must run in integers, and notes."""
+    from edgekd.export.onnx_constants import shrink_tables
+    from edgekd.export.onnx_qdq import place
+    from edgekd.export.openvino_weights import GROUP
+
+    notes = dynamic_notes(description, f"one scale per {GROUP} values of a token")
+    bits = weight_bits(description, rules)
+    if description.dynamic:
+        shrink_tables(graph.model, graph.tables)
+        return graph.model, {"MatMul": len(graph.integer)}, {"weight_bits": bits, "left_float": {}, **notes}
+    placed = place(graph, bits)
+    return placed.model, placed.counts, {"weight_bits": bits, "left_float": placed.left, **notes}
+
+
+def _kernel_notes(ov: Any, path: Path, counts: Mapping[str, int], dynamic: Program | None) -> dict[str, Any]:
+    """What the plugin executes; INT8 weights whose activations it does not quantize (`dynamic`) count as float."""
+    from edgekd.compress.tensors import as_numpy
+    from edgekd.export.kernels import openvino_kernels
+    from edgekd.export.openvino_weights import quantizes_activations
+
+    kernels = openvino_kernels(ov.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": 1}))
+    if dynamic is not None and not quantizes_activations(ov, path, [as_numpy(item) for item in dynamic.sample(0)]):
+        kernels = kernels.in_float()
+    # Only the x86 plugin computes every convolution in integers; elsewhere the count says nothing about x86.
+    unfused = kernels.require(_as_counted(counts), "OpenVINO") if _is_x86() else {}
+    unfused = {kind: count for kind, count in unfused.items() if kind == "MatMul"}
+    return {**kernels.notes(f"openvino on {platform.machine()}"), "unfused": unfused}
+
+
+def _convert(ov: Any, source: Path, target: Path, graph: BoundGraph | None, bits: Literal[7, 8]) -> None:
+    """Writes the IR; of a graph whose activations are quantized at run time, with INT8 weights."""
+    from edgekd.export.openvino_weights import compress_weights
+
     try:
         # Not convert_model: it gives the same kernels, takes 8 times as long and sends telemetry.
         model = ov.Core().read_model(str(source))
     except RuntimeError as error:
         reason = str(error).strip().split("\n")[-1][:300]
         raise ExportError("OpenVINO cannot convert the network", received=reason) from error
+    if graph is not None:
+        compress_weights(model, graph, bits)
     _name_plainly(model)
     ov.save_model(model, str(target), compress_to_fp16=False)
 

@@ -22,11 +22,13 @@ BUNDLE = "edgekd.export.tensorrt_bundle"
 class TensorRt(Format):
     """`model.onnx`, `build_engine.py`, jobs for the agent, `README.md`: TensorRT 10 or 11 builds on the device.
 
-    Input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32.
+    Input `input` `(B, C, H, W)` float32, output `logits` `(B, K)` float32. For texts the inputs are `input_ids` and
+    `attention_mask` `(B, T)` int64, and the engine's profile has a shortest, a tuned and a longest T.
     """
 
     runtime: ClassVar[str] = "tensorrt"
     stand_in: ClassVar[str | None] = "onnxruntime"
+    dynamic: ClassVar[bool] = False
     activations: ClassVar[Literal["asymmetric", "symmetric"]] = "symmetric"
 
     def identity(self) -> dict[str, Any]:
@@ -47,6 +49,13 @@ class TensorRt(Format):
         if description is None:
             model = float_onnx(program)
         else:
+            if description.dynamic:
+                raise ExportError(
+                    "TensorRT cannot quantize activations at run time: explicit quantization needs stored scales",
+                    received="int8_dynamic",
+                    accepted="int8_static",
+                    hint="compress: {method: int8_static}, or leave this format out",
+                )
             placed = place(bound_onnx(program, description))
             model = placed.model
             notes |= {
@@ -62,11 +71,12 @@ class TensorRt(Format):
             raise ExportError("the ONNX model does not conform to TensorRT's rules", received="; ".join(reasons[:8]))
         save_onnx(model, folder / ENTRY)
         inputs, outputs = signature(model, LAYOUTS)
-        _write_bundle(folder, inputs[0], outputs[0], "float32" if description is None else "INT8")
+        _write_bundle(folder, inputs, outputs[0], "float32" if description is None else "INT8", program.max_tokens)
         return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators(model)})
 
 
-def _write_bundle(folder: Path, source: Tensor, result: Tensor, precision: str) -> None:
+def _write_bundle(folder: Path, sources: list[Tensor], result: Tensor, precision: str, limit: int | None) -> None:
+    import json
     from importlib.resources import files
 
     what = {
@@ -76,19 +86,39 @@ def _write_bundle(folder: Path, source: Tensor, result: Tensor, precision: str) 
     bundle = files(BUNDLE)
     for name in ("build_engine.py", "measure.json", "predict.json"):
         (folder / name).write_bytes((bundle / name).read_bytes())
+    for name in () if limit is None else ("measure.json", "predict.json"):
+        job = json.loads((folder / name).read_text(encoding="utf-8"))
+        del job["images"]
+        job |= {"tokens": "probe_tokens.npy", "offsets": "probe_offsets.npy"}
+        (folder / name).write_text(json.dumps(job, indent=2) + "\n", encoding="utf-8")
+    lengths = [0, 0, 0] if limit is None else [1, min(32, limit), limit]
     text = (bundle / "README.md").read_text(encoding="utf-8")
     (folder / "README.md").write_text(
         text.format(
             what=what,
-            input=source.name,
+            inputs=" and ".join(_described(item, limit) for item in sources),
             output=result.name,
-            input_shape=_shape(source),
             output_shape=_shape(result),
-            chw="x".join(str(size) for size in source.shape[1:]),
+            free="N is" if limit is None else f"N and T (up to {limit}) are",
+            smallest=_profile(sources, 1, lengths[0]),
+            tuned=_profile(sources, 1, lengths[1]),
+            largest=_profile(sources, 8, lengths[2]),
+            tokens="" if limit is None else f" --tokens {' '.join(map(str, lengths))}",
+            samples="images" if limit is None else "texts",
         ),
         encoding="utf-8",
     )
 
 
+def _described(tensor: Tensor, limit: int | None) -> str:
+    return f"`{tensor.name}` {tensor.dtype} {_shape(tensor)}" + (" (NCHW)" if limit is None else "")
+
+
 def _shape(tensor: Tensor) -> str:
-    return "(" + ", ".join("N" if size is None else str(size) for size in tensor.shape) + ")"
+    return "(" + ", ".join(str(size or "NT"[index]) for index, size in enumerate(tensor.shape)) + ")"
+
+
+def _profile(sources: list[Tensor], batch: int, tokens: int) -> str:
+    """Shapes of all inputs as trtexec takes them: `input:1x3x32x32`."""
+    shapes = ["x".join(map(str, (batch, *(size or tokens for size in item.shape[1:])))) for item in sources]
+    return ",".join(f"{item.name}:{shape}" for item, shape in zip(sources, shapes, strict=True))

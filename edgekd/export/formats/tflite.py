@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgekd.artifact import Tensor
 from edgekd.backends import versions
-from edgekd.export.format import Exported, Format
+from edgekd.export.format import Exported, Format, dynamic_notes
 
 if TYPE_CHECKING:
     from edgekd.compress.description import Description
@@ -19,7 +19,11 @@ ENTRY = "model.tflite"
 
 
 class Tflite(Format):
-    """One `model.tflite`: input `input` `(1, H, W, C)`, output `logits` `(1, K)`, float32 or INT8."""
+    """One `model.tflite`: input `input` `(1, H, W, C)`, output `logits` `(1, K)`, float32 or INT8.
+
+    For texts the inputs are `input_ids` and `attention_mask` `(1, T)` INT32, padded to one of the manifest's
+    `sequence_lengths`, each a signature `tokens_T`; the output is float32.
+    """
 
     runtime: ClassVar[str] = "litert"
 
@@ -33,22 +37,40 @@ class Tflite(Format):
         """Writes `model.tflite`. Weights always have 8 bits: LiteRT's kernels do not add in 16 bits."""
         from edgekd.export.tflite_file import float_tflite, read_tflite
         from edgekd.export.tflite_int8 import int8_tflite, placed_counts, tflite_kernels
+        from edgekd.export.tflite_text import float_text, int8_text, lengths, read_signatures
 
         notes: dict[str, Any] = {"batch": 1}
+        limit = program.max_tokens
+        if limit is not None:
+            notes["sequence_lengths"] = lengths(limit)
+        make_float, make_int8 = (float_tflite, int8_tflite) if limit is None else (float_text, int8_text)
         if description is None:
-            content = float_tflite(program)
+            content = make_float(program)
         else:
-            content, choice = int8_tflite(program, description)
-            kernels = tflite_kernels(read_tflite(content))
-            kernels.require(placed_counts(read_tflite(float_tflite(program)), choice), "LiteRT")
-            notes |= kernels.notes("file") | {"weight_bits": 8, "left_float": choice.left}
+            content, choice = make_int8(program, description)
+            # Every signature of a text network has the same operators.
+            for graph in [read_tflite(content)] if limit is None else read_signatures(content).values():
+                kernels = tflite_kernels(graph)
+                kernels.require(placed_counts(read_tflite(make_float(program)), choice), "LiteRT")
+                notes |= kernels.notes("file") | {"weight_bits": 8, "left_float": choice.left}
+            notes |= dynamic_notes(description, "one scale per token", choice.left)
             if rules.weight_bits == 7:
                 notes["weight_bits_reason"] = "LiteRT's kernels do not saturate with 8-bit weights; 7 are not needed"
         (folder / ENTRY).write_bytes(content)
         graph = read_tflite(content)
         notes["operators"] = sorted({item.kind for item in graph.operators})
-        inputs, outputs = _signature(graph)
+        inputs, outputs = _signature(graph) if limit is None else _text_signature(program, graph)
         return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes=notes)
+
+
+def _text_signature(program: Program, graph: TfliteGraph) -> tuple[list[Tensor], list[Tensor]]:
+    """The number of tokens is free among the signatures' lengths."""
+    from edgekd.export.tflite_file import OUTPUT
+
+    shape = graph.shapes[graph.outputs[0]]
+    last = [None, shape[-1]] if len(shape) == 3 else [shape[-1]]
+    inputs = [Tensor(name=name, dtype="int32", shape=[1, None]) for name in program.names]
+    return inputs, [Tensor(name=OUTPUT, dtype=graph.dtypes[graph.outputs[0]], shape=[1, *last])]
 
 
 def _signature(graph: TfliteGraph) -> tuple[list[Tensor], list[Tensor]]:

@@ -2,6 +2,7 @@
 
     python3 build_engine.py                      # model.engine for batches of 1 to 8, tuned for 1
     python3 build_engine.py --batch 1 4 16       # smallest, tuned and largest batch
+    python3 build_engine.py --tokens 1 32 128    # of a text network: shortest, tuned and longest text
 
 Needs TensorRT 10 or 11 with its Python bindings (part of JetPack 6 and 7), and nothing else. The network is strongly
 typed: precision is in the file, where it has explicit QuantizeLinear/DequantizeLinear pairs, and no precision flag is
@@ -31,12 +32,18 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--batch", type=int, nargs=3, default=[1, 1, 8], metavar=("MIN", "TUNED", "MAX"), help="batch sizes"
     )
+    parser.add_argument(
+        "--tokens", type=int, nargs=3, default=[1, 32, 128], metavar=("MIN", "TUNED", "MAX"), help="length of texts"
+    )
     parser.add_argument("--workspace-mib", type=int, default=WORKSPACE_MIB, help="memory the builder may use")
     parser.add_argument("--verbose", action="store_true", help="show what the builder tries")
     found = parser.parse_args(argv)
     smallest, tuned, largest = found.batch
     if not 1 <= smallest <= tuned <= largest:
         parser.error(f"--batch needs 1 <= MIN <= TUNED <= MAX, got {smallest} {tuned} {largest}")
+    shortest, usual, longest = found.tokens
+    if not 1 <= shortest <= usual <= longest:
+        parser.error(f"--tokens needs 1 <= MIN <= TUNED <= MAX, got {shortest} {usual} {longest}")
     if not found.onnx.is_file():
         parser.error(f"there is no {found.onnx}")
     return found
@@ -54,7 +61,7 @@ def load_tensorrt() -> Any:
 
 
 def build(trt: Any, options: argparse.Namespace) -> bytes:
-    """The serialized engine, with one optimization profile for the free batch."""
+    """The serialized engine, with one optimization profile for the free batch and length."""
     logger = trt.Logger(trt.Logger.VERBOSE if options.verbose else trt.Logger.WARNING)
     builder = trt.Builder(logger)
     # Needed on 10, ignored on 11, where every network is strongly typed.
@@ -70,7 +77,11 @@ def build(trt: Any, options: argparse.Namespace) -> bytes:
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
         rest = tuple(tensor.shape)[1:]
-        profile.set_shape(tensor.name, *[(size, *rest) for size in options.batch])
+        shapes = [
+            (size, *[tokens if axis == -1 else axis for axis in rest])
+            for size, tokens in zip(options.batch, options.tokens)
+        ]
+        profile.set_shape(tensor.name, *shapes)
     config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
     if plan is None:

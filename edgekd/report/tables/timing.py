@@ -9,7 +9,8 @@ from edgekd.report.compare import SpeedUp, best_latency
 from edgekd.report.document import NO_REASON, Exported, Latency, Measurement
 
 SUMMARY = columns("", "Threads|p50 ms|Samples per second|Against float32|Cold start, ms|Peak memory above runtime")
-EVERY = columns("", "Batch|Threads|Runs|p50 ms|p90 ms|p99 ms|Mean ms|Std ms|Samples per second|Others' busy cores")
+EVERY = "Batch|Threads|Runs|p50 ms|p90 ms|p99 ms|Mean ms|Std ms|Samples per second|Others' busy cores"
+TOKENS = "Tokens|"
 
 
 def blocks(target: str, files: list[Exported], pairs: list[SpeedUp], batch: int | None) -> list[Block]:
@@ -20,12 +21,12 @@ def blocks(target: str, files: list[Exported], pairs: list[SpeedUp], batch: int 
         rows = (_summary(artifact, measurement, pairs, batch) for artifact, measurement in timed)
         foot = _footnote(timed, batch)
         found.append(table(f"{target}: latency and memory", SUMMARY, rows, cards=True, foot=foot))
-        every = [
-            (Cell(artifact.label), *_setting(row)) for artifact, measurement in timed for row in measurement.latency
-        ]
-        if every:
-            caption = "atency at every batch size and thread count"
-            whole = table(f"{target}: l{caption}", EVERY, every)
+        settings = [(artifact, row) for artifact, measurement in timed for row in measurement.latency]
+        if settings:
+            is_text = any(row.sequence_length is not None for _, row in settings)
+            every = [(Cell(artifact.label), *_setting(row, is_text)) for artifact, row in settings]
+            caption = f"atency at every {'sequence length, ' if is_text else ''}batch size and thread count"
+            whole = table(f"{target}: l{caption}", columns("", TOKENS + EVERY if is_text else EVERY), every)
             found.append(Details(f"L{caption} ({len(every)} settings)", (whole,)))
     doubts = tuple(f"{artifact.label}: {text}" for artifact, measurement in timed for text in measurement.warnings)
     return [*found, *([Bullets(doubts, "warn")] if doubts else []), *_untimed(files)]
@@ -35,6 +36,9 @@ def _footnote(timed: list[tuple[Exported, Measurement]], batch: int | None) -> s
     machines = sorted({measurement.cpu for _, measurement in timed if measurement.cpu})
     where = f"Measured on {', '.join(machines)}, " if machines else "Measured "
     at = "" if batch is None else f"at batch {batch}, "
+    lengths = {measurement.latency[0].sequence_length for _, measurement in timed if measurement.latency}
+    for length in sorted(length for length in lengths if length is not None):
+        at += f"{length} tokens, "
     return f"{where}{at}each file at its best thread count, one runtime per process."
 
 
@@ -70,10 +74,12 @@ def _against(artifact: Exported, pairs: list[SpeedUp]) -> Cell:
     return Cell(units.ratio(pair.ratio), note="slower" if pair.verdict == "slower" else "not faster", tone="warn")
 
 
-def _setting(row: Latency) -> list[Cell]:
+def _setting(row: Latency, is_text: bool) -> list[Cell]:
     reason = row.reason or NO_REASON
     times = (row.p50_ms, row.p90_ms, row.p99_ms, row.mean_ms, row.std_ms, row.throughput_per_s)
+    tokens = [number(row.sequence_length, units.integer, "not a text")] if is_text else []
     return [
+        *tokens,
         Cell(units.integer(row.batch_size)),
         Cell(units.integer(row.threads)),
         number(row.runs, units.integer, reason),

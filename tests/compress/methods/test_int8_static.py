@@ -10,7 +10,7 @@ from edgekd.progress import QUIET
 
 
 def describe(program, images, section=None, **rules) -> Description:
-    batches = lambda: iter([images[:10].numpy(), images[10:].numpy()])  # noqa: E731
+    batches = lambda: iter([(images[:10].numpy(),), (images[10:].numpy(),)])  # noqa: E731
     return compress(program, batches, section or CompressSection(), QuantizationRules(**rules), QUIET)
 
 
@@ -21,7 +21,7 @@ def test_every_tensor_has_a_range_and_a_fingerprint(program, images):
         assert min(activation.minimum, 0) <= activation.low <= 0 <= activation.high <= max(activation.maximum, 0)
     assert found.samples == len(images)
     assert found.layers["conv2d"] == "stem.0"
-    assert found.activations[program.input].fingerprint[4] == program.example.numel()
+    assert found.activations[program.input].fingerprint[4] == program.example[0].numel()
     entropy = {"candidates": 400, "error_limit": 4.0}
     assert found.method == {"int8_static": {"ranges": {"entropy": entropy}, "per_channel": True}}
     assert (found.weight_bits, found.activation_grid) == (8, "asymmetric")

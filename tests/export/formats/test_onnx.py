@@ -45,7 +45,7 @@ def test_same_program_same_bytes_and_no_host_path(describe, write) -> None:
     def digests(folder: str) -> list[str]:
         torch.manual_seed(0)
         model = MODELS.parse({"cifar_resnet": {"depth": 8}}).build(10, 3)
-        program = fold(model, torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)))
+        program = fold(model, (torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1)),))
         found: list[str] = []
         for name, description in (("float", None), ("int8", describe(program))):
             _, written = write("onnx", program, description, f"{folder}-{name}")

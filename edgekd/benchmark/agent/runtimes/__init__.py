@@ -2,7 +2,9 @@
 
 A file has two functions. `version()` imports the runtime and returns its version. `open_model(folder, manifest,
 threads, exact)` returns a `Session`. A runtime that compiles for minutes also has `build_ahead(folder, manifest,
-batch_size)`, which is called before any clock starts and returns facts about the build.
+batch_size, tokens)`, which is called before any clock starts and returns facts about the build.
+
+A batch is `(N, C, H, W)` float32 images, or of texts the pair of token ids and attention mask, `(N, T)` int64.
 """
 
 from __future__ import annotations
@@ -20,18 +22,34 @@ class Unsupported(Exception):
     """The runtime cannot do what the job asks for."""
 
 
+def arrays(batch: Any) -> list[np.ndarray[Any, Any]]:
+    """The model's inputs, each contiguous."""
+    return [np.ascontiguousarray(batch)] if hasattr(batch, "ndim") else [np.ascontiguousarray(part) for part in batch]
+
+
+def too_long(manifest: dict[str, Any], tokens: int | None) -> str | None:
+    """Why a model cannot take texts of this many tokens; None: it can."""
+    limit = manifest["preprocess"].get("max_length")
+    if tokens is None or limit is None or tokens <= limit:
+        return None
+    return f"the model takes at most {limit} tokens"
+
+
 class Session:
     """An opened model. Only `run` is timed."""
 
     # Why the process's resident memory says nothing about this runtime; None: it does.
     memory_reason: str | None = None
 
-    def reshape(self, batch_size: int) -> str | None:
-        """Makes the next batches this size; returns why that is not possible, or None. Called before the first run."""
+    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+        """Makes the next batches this size; returns why that is not possible, or None. Called before the first run.
+
+        `tokens`: the length of the next texts; None: images, or texts of any length.
+        """
         raise NotImplementedError
 
-    def prepare(self, batch: np.ndarray[Any, Any]) -> Any:
-        """`(N, C, H, W)` float32 into the model's own layout and type."""
+    def prepare(self, batch: Any) -> Any:
+        """A batch in the model's own layout and type."""
         raise NotImplementedError
 
     def run(self, prepared: Any) -> Any:
@@ -39,13 +57,13 @@ class Session:
         raise NotImplementedError
 
     def finish(self, raw: Any) -> np.ndarray[Any, Any]:
-        """What `run` returned, as `(N, K)` float32 logits."""
+        """What `run` returned, as `(N, K)` float32 logits; `(N, T, K)` where tokens are classified."""
         raise NotImplementedError
 
     def facts(self) -> dict[str, Any]:
         """What is worth knowing about how the model runs."""
         return {}
 
-    def __call__(self, batch: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """`(N, C, H, W)` float32 to `(N, K)` float32 logits."""
+    def __call__(self, batch: Any) -> np.ndarray[Any, Any]:
+        """The logits of a batch."""
         return self.finish(self.run(self.prepare(batch)))

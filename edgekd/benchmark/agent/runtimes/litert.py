@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session
+from . import MissingRuntime, Session, too_long
 
 
 def version() -> str:
@@ -21,7 +21,8 @@ def version() -> str:
 
 def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool) -> Session:
     """An interpreter with `threads` threads. With `exact` the built-in kernels run instead of XNNPACK's."""
-    return LitertSession(folder / manifest["entry"], manifest, threads, exact)
+    kind = TextSession if manifest["preprocess"].get("kind") == "text" else LitertSession
+    return kind(folder / manifest["entry"], manifest, threads, exact)
 
 
 def _interpreter() -> Any:
@@ -31,17 +32,21 @@ def _interpreter() -> Any:
         raise MissingRuntime("ai-edge-litert is not installed", "pip install ai-edge-litert") from error
 
 
+def _open(path: Path, threads: int, exact: bool) -> Any:
+    module = _interpreter()
+    resolver = module.OpResolverType
+    return module.Interpreter(
+        model_path=str(path),
+        num_threads=threads,
+        experimental_op_resolver_type=resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES if exact else resolver.AUTO,
+    )
+
+
 class LitertSession(Session):
     """One interpreter. Integer inputs and outputs are converted with the file's own scale and zero point, untimed."""
 
     def __init__(self, path: Path, manifest: dict[str, Any], threads: int, exact: bool) -> None:
-        module = _interpreter()
-        resolver = module.OpResolverType
-        self._interpreter = module.Interpreter(
-            model_path=str(path),
-            num_threads=threads,
-            experimental_op_resolver_type=resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES if exact else resolver.AUTO,
-        )
+        self._interpreter = _open(path, threads, exact)
         self._interpreter.allocate_tensors()
         self._channels_last = manifest["inputs"][0].get("layout") == "NHWC"
         self._read_details()
@@ -51,7 +56,7 @@ class LitertSession(Session):
         self._output = self._interpreter.get_output_details()[0]
         self._batch = int(self._input["shape"][0])
 
-    def reshape(self, batch_size: int) -> str | None:
+    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
         """Resizes the input, and checks that the graph follows: a constant Reshape inside it may not."""
         if batch_size == self._batch:
             return None
@@ -115,3 +120,48 @@ class LitertSession(Session):
             "input_dtype": np.dtype(self._input["dtype"]).name,
             "output_dtype": np.dtype(self._output["dtype"]).name,
         }
+
+
+class TextSession(Session):
+    """One interpreter with a signature per sequence length; a text is padded to the next one. The batch is 1."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any], threads: int, exact: bool) -> None:
+        self._interpreter = _open(path, threads, exact)
+        self._manifest = manifest
+        self._names = [item["name"] for item in manifest["inputs"]]
+        self._pad = int(manifest["preprocess"]["pad_id"])
+        self._lengths = sorted(int(length) for length in manifest["notes"]["sequence_lengths"])
+        self._runners: dict[int, Any] = {}
+
+    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+        """The batch is fixed; every length up to the longest is padded to one that the file has."""
+        if batch_size != 1:
+            return "the file has a fixed batch size of 1"
+        return too_long(self._manifest, tokens)
+
+    def prepare(self, batch: Any) -> Any:
+        """INT32, padded to the next length, with that length's signature."""
+        size = batch[0].shape[1]
+        length = next(length for length in self._lengths if length >= size)
+        if length not in self._runners:
+            self._runners[length] = self._interpreter.get_signature_runner(f"tokens_{length}")
+        fill = dict(zip(self._names, (self._pad, 0)))
+        padded = {
+            name: np.pad(array, ((0, 0), (0, length - size)), constant_values=fill[name]).astype(np.int32)
+            for name, array in zip(self._names, batch)
+        }
+        return self._runners[length], padded
+
+    def run(self, prepared: Any) -> Any:
+        """Hands the inputs over, invokes, and takes the outputs."""
+        runner, inputs = prepared
+        return runner(**inputs)
+
+    def finish(self, raw: Any) -> np.ndarray[Any, Any]:
+        """The one output."""
+        (value,) = raw.values()
+        return np.asarray(value, np.float32)
+
+    def facts(self) -> dict[str, Any]:
+        """Types at the border of the file, and the lengths that were used."""
+        return {"input_dtype": "int32", "output_dtype": "float32", "sequence_lengths": sorted(self._runners)}

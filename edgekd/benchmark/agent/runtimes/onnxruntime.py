@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session
+from . import MissingRuntime, Session, arrays, too_long
 
 
 def version() -> str:
@@ -45,20 +45,21 @@ class OnnxSession(Session):
         # 3: errors only; a file that is made for another device warns about every unused initializer.
         options.log_severity_level = 3
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self._input = manifest["inputs"][0]["name"]
+        self._manifest = manifest
+        self._inputs = [item["name"] for item in manifest["inputs"]]
         self._output = manifest["outputs"][0]["name"]
         first = self._session.get_inputs()[0].shape[0]
         self._fixed: int | None = first if isinstance(first, int) else None
 
-    def reshape(self, batch_size: int) -> str | None:
-        """The batch is free unless the file fixes it."""
+    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+        """The batch is free unless the file fixes it, and so is the length of texts up to the model's own limit."""
         if self._fixed not in (None, batch_size):
             return f"the file has a fixed batch size of {self._fixed}"
-        return None
+        return too_long(self._manifest, tokens)
 
-    def prepare(self, batch: np.ndarray[Any, Any]) -> Any:
-        """The file's input is NCHW float32 as it comes."""
-        return {self._input: np.ascontiguousarray(batch)}
+    def prepare(self, batch: Any) -> Any:
+        """The file's inputs are NCHW float32, or token ids and mask, as they come."""
+        return dict(zip(self._inputs, arrays(batch)))
 
     def run(self, prepared: Any) -> Any:
         """One `Run`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session
+from . import MissingRuntime, Session, arrays, too_long
 
 
 def version() -> str:
@@ -20,7 +20,8 @@ def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool
     """A model compiled for `threads` threads.
 
     A float32 artifact runs in float32 also where the plugin would prefer bf16 or fp16. With `exact` the low-precision
-    transformations are off: FakeQuantize is computed as written, in float.
+    transformations are off: FakeQuantize is computed as written, in float, and so are products of INT8 weights whose
+    activations would be quantized at run time.
     """
     return OpenvinoSession(folder / manifest["entry"], manifest, threads, exact)
 
@@ -33,10 +34,14 @@ def _runtime() -> Any:
 
 
 class OpenvinoSession(Session):
-    """One compiled model and one request. The batch size is fixed when it is compiled, as a deployment would."""
+    """One compiled model and one request.
+
+    The batch size, and the length of texts that are timed, is fixed when it is compiled, as a deployment would.
+    """
 
     def __init__(self, path: Path, manifest: dict[str, Any], threads: int, exact: bool) -> None:
         self._core = _runtime().Core()
+        self._manifest = manifest
         self._model = self._core.read_model(str(path))
         self._dynamic = bool(self._model.inputs[0].partial_shape[0].is_dynamic)
         self._config: dict[str, Any] = {
@@ -48,31 +53,41 @@ class OpenvinoSession(Session):
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
         if exact:
             self._config["LP_TRANSFORMS_MODE"] = "NO"
+            self._config["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
         self._request: Any = None
         self._batch = 0 if self._dynamic else int(self._model.inputs[0].partial_shape[0].get_length())
+        self._tokens: int | None = None
 
-    def reshape(self, batch_size: int) -> str | None:
-        """Compiles the model for a batch size."""
-        if self._request is not None and batch_size == self._batch:
+    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+        """Compiles the model for a batch size, and for one length of texts or for any."""
+        if self._request is not None and (batch_size, tokens) == (self._batch, self._tokens):
             return None
+        reason = too_long(self._manifest, tokens)
+        if reason is not None:
+            return reason
         if self._dynamic:
-            shape = self._model.inputs[0].partial_shape
-            shape[0] = batch_size
-            self._model.reshape(shape)
+            shapes: dict[Any, Any] = {}
+            for item in self._model.inputs:
+                shape = item.partial_shape
+                shape[0] = batch_size
+                if self._manifest["preprocess"].get("kind") == "text":
+                    shape[1] = -1 if tokens is None else tokens
+                shapes[item] = shape
+            self._model.reshape(shapes)
         elif batch_size != self._batch:
             return f"the file has a fixed batch size of {self._batch}"
         self._request = None
         self._request = self._core.compile_model(self._model, "CPU", self._config).create_infer_request()
-        self._batch = batch_size
+        self._batch, self._tokens = batch_size, tokens
         return None
 
-    def prepare(self, batch: np.ndarray[Any, Any]) -> Any:
-        """The file's input is NCHW float32 as it comes."""
-        return np.ascontiguousarray(batch)
+    def prepare(self, batch: Any) -> Any:
+        """The file's inputs are NCHW float32, or token ids and mask, as they come."""
+        return arrays(batch)
 
     def run(self, prepared: Any) -> Any:
         """One synchronous inference on the caller's own memory."""
-        return self._request.infer([prepared], share_inputs=True, share_outputs=True)
+        return self._request.infer(prepared, share_inputs=True, share_outputs=True)
 
     def finish(self, raw: Any) -> np.ndarray[Any, Any]:
         """A copy of the first output: the request will overwrite its own."""

@@ -1,4 +1,5 @@
-"""TensorRT 10 or newer: the engine is built on the device it runs on, once per batch size, and kept in a cache.
+"""TensorRT 10 or newer: the engine is built on the device it runs on, once per batch size and length of texts, and kept
+in a cache.
 
 Engines are portable neither between devices nor between versions, so the artifact is ONNX with explicit
 QuantizeLinear/DequantizeLinear. The network is strongly typed: every type is the file's own, on TensorRT 10 (where weak
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session, Unsupported
+from . import MissingRuntime, Session, Unsupported, arrays, too_long
 
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2
 WORKSPACE_BYTES = 1 << 30
@@ -43,10 +44,10 @@ def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool
     return TensorrtSession(folder / manifest["entry"], manifest)
 
 
-def build_ahead(folder: Path, manifest: dict[str, Any], batch_size: int) -> dict[str, Any]:
+def build_ahead(folder: Path, manifest: dict[str, Any], batch_size: int, tokens: int | None) -> dict[str, Any]:
     """Builds the engine unless it is in the cache."""
     start = time.perf_counter()
-    path, built = _engine(folder / manifest["entry"], manifest, batch_size)
+    path, built = _engine(folder / manifest["entry"], manifest, batch_size, tokens)
     return {"engine_bytes": path.stat().st_size, "engine_build_s": time.perf_counter() - start if built else None}
 
 
@@ -65,20 +66,25 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "edgekd" / "engines"
 
 
-def _engine(model: Path, manifest: dict[str, Any], batch_size: int) -> tuple[Path, bool]:
+def _engine(model: Path, manifest: dict[str, Any], batch_size: int, tokens: int | None) -> tuple[Path, bool]:
     trt = _runtime()
     identity = f"{manifest['files'][manifest['entry']]['sha256']} {trt.__version__} {_Cuda().name()} {batch_size}"
+    limit = manifest["preprocess"].get("max_length")
+    # Smallest, tuned and largest number of tokens: of a text network that is not built for one length.
+    lengths = (1, min(32, limit), limit) if tokens is None and limit is not None else (tokens, tokens, tokens)
+    if limit is not None:
+        identity += f" {lengths}"
     path = cache_folder() / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.engine"
     if path.is_file():
         return path, False
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
-        stream.write(_build(trt, model, batch_size))
+        stream.write(_build(trt, model, batch_size, lengths))
     Path(stream.name).replace(path)
     return path, True
 
 
-def _build(trt: Any, model: Path, batch_size: int) -> bytes:
+def _build(trt: Any, model: Path, batch_size: int, lengths: tuple[Any, ...]) -> bytes:
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
     typed = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
@@ -90,9 +96,11 @@ def _build(trt: Any, model: Path, batch_size: int) -> bytes:
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
     profile = builder.create_optimization_profile()
-    tensor = network.get_input(0)
-    shape = (batch_size, *tuple(tensor.shape)[1:])
-    profile.set_shape(tensor.name, shape, shape, shape)
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        rest = tuple(tensor.shape)[1:]
+        shapes = [(batch_size, *(length if size == -1 else size for size in rest)) for length in lengths]
+        profile.set_shape(tensor.name, *shapes)
     config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -111,43 +119,58 @@ class TensorrtSession(Session):
         self._stream = self._cuda.stream()
         self._buffers: list[int] = []
 
-    def reshape(self, batch_size: int) -> str | None:
-        """Loads the engine of this batch size, building it when it is missing."""
+    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+        """Loads the engine of this batch size and length, building it when it is missing."""
         trt = _runtime()
         fixed = self._manifest["inputs"][0]["shape"][0]
         if fixed not in (None, batch_size):
             return f"the file has a fixed batch size of {fixed}"
-        path, _ = _engine(self._model, self._manifest, batch_size)
+        reason = too_long(self._manifest, tokens)
+        if reason is not None:
+            return reason
+        path, _ = _engine(self._model, self._manifest, batch_size, tokens)
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
         self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
         if self._engine is None:
             raise Unsupported(f"TensorRT {trt.__version__} cannot load its own engine {path}; delete it and run again")
         self._context = self._engine.create_execution_context()
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
-        self._input = next(n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT)
+        self._inputs = [item["name"] for item in self._manifest["inputs"]]
         self._output = next(n for n in names if self._engine.get_tensor_mode(n) == trt.TensorIOMode.OUTPUT)
-        self._context.set_input_shape(self._input, (batch_size, *tuple(self._engine.get_tensor_shape(self._input))[1:]))
-        self._cuda.free(self._buffers)
-        self._buffers = []
-        self._host: dict[str, np.ndarray[Any, Any]] = {}
-        for name in (self._input, self._output):
-            shape, dtype = tuple(self._context.get_tensor_shape(name)), trt.nptype(self._engine.get_tensor_dtype(name))
-            self._host[name] = np.zeros(shape, dtype)
-            self._buffers.append(self._cuda.malloc(self._host[name].nbytes))
-            self._context.set_tensor_address(name, self._buffers[-1])
+        self._types = {name: trt.nptype(self._engine.get_tensor_dtype(name)) for name in names}
+        self._allocate([(batch_size, *tuple(self._engine.get_tensor_shape(name))[1:]) for name in self._inputs], tokens)
         return None
 
-    def prepare(self, batch: np.ndarray[Any, Any]) -> Any:
-        """Contiguous, in the engine's input type."""
-        return np.ascontiguousarray(batch, self._host[self._input].dtype)
+    def _allocate(self, shapes: list[tuple[int, ...]], tokens: int | None) -> None:
+        """Buffers for inputs of these shapes, with `tokens` for a free length; none yet while the length is unknown."""
+        self._cuda.free(self._buffers)
+        self._buffers: list[int] = []
+        self._shapes = [tuple(tokens if size == -1 and tokens else size for size in shape) for shape in shapes]
+        if any(-1 in shape for shape in self._shapes):
+            return
+        for name, shape in zip(self._inputs, self._shapes):
+            self._context.set_input_shape(name, shape)
+        self._host = np.zeros(tuple(self._context.get_tensor_shape(self._output)), self._types[self._output])
+        for name, shape in zip((*self._inputs, self._output), (*self._shapes, self._host.shape)):
+            self._buffers.append(self._cuda.malloc(int(np.prod(shape)) * np.dtype(self._types[name]).itemsize))
+            self._context.set_tensor_address(name, self._buffers[-1])
+
+    def prepare(self, batch: Any) -> Any:
+        """Contiguous, in the engine's input types."""
+        given = zip(self._inputs, arrays(batch))
+        return [np.ascontiguousarray(array, self._types[name]) for name, array in given]
 
     def run(self, prepared: Any) -> Any:
         """Copies in, executes, copies out and waits for the stream."""
-        self._cuda.copy(self._buffers[0], prepared.ctypes.data, prepared.nbytes, HOST_TO_DEVICE, self._stream)
+        shapes = [array.shape for array in prepared]
+        if shapes != self._shapes:
+            self._allocate(shapes, None)
+        for buffer, array in zip(self._buffers, prepared):
+            self._cuda.copy(buffer, array.ctypes.data, array.nbytes, HOST_TO_DEVICE, self._stream)
         if not self._context.execute_async_v3(self._stream):
             raise RuntimeError("TensorRT could not start the inference; see its messages on stderr")
-        out = self._host[self._output]
-        self._cuda.copy(out.ctypes.data, self._buffers[1], out.nbytes, DEVICE_TO_HOST, self._stream)
+        out = self._host
+        self._cuda.copy(out.ctypes.data, self._buffers[-1], out.nbytes, DEVICE_TO_HOST, self._stream)
         self._cuda.synchronize(self._stream)
         return out
 

@@ -1,0 +1,66 @@
+"""INT8 weights, fixed; INT8 activations, on a grid that the runtime takes from each tensor as it comes.
+
+    y = s_w s_x (q_w . (q_x - z_x)) + b        with  s_x = (max x - min x) / 255,  z_x = round(-min x / s_x)
+
+(Zafrir et al. 2019, "Q8BERT", https://arxiv.org/abs/1910.06188, uses this grid with fixed ranges; that the ranges are
+taken at run time is what makes it dynamic.) No calibration is needed, and no outlier is clipped: transformers have
+outliers in few channels, for which a range fixed in advance is too wide or too narrow. The price is a pass over every
+activation for its bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from edgekd.compress.compressor import Batches, Compressor
+from edgekd.compress.description import Description, TensorRange
+from edgekd.compress.rules import QuantizationRules
+from edgekd.progress import Progress
+
+if TYPE_CHECKING:
+    from edgekd.compress.fold import Program
+
+
+class Int8Dynamic(Compressor):
+    """Linear layers with INT8 weights, activations quantized at run time: Zafrir et al. 2019.
+
+    Attributes:
+        per_channel: one weight scale per output channel; false: one per layer.
+    """
+
+    dynamic: ClassVar[bool] = True
+    per_channel: bool = True
+
+    def compress(
+        self,
+        program: Program,
+        batches: Batches,
+        rules: QuantizationRules,
+        keep_float: Sequence[str],
+        progress: Progress,
+    ) -> Description:
+        """Chooses the layers; the calibration samples are not read."""
+        from edgekd.compress.observe import fingerprints
+        from edgekd.compress.select import select
+
+        selection = select(program, keep_float, dynamic=True)
+        marks = {
+            name: TensorRange(
+                low=min(mark[2], 0.0), high=max(mark[3], 0.0), minimum=mark[2], maximum=mark[3], fingerprint=mark
+            )
+            for name, mark in fingerprints(program).items()
+        }
+        return Description(
+            method=self.model_dump(mode="json"),
+            weight_bits=rules.weight_bits,
+            per_channel=self.per_channel,
+            activations=marks,
+            quantized=selection.quantized,
+            kept_float=selection.kept_float,
+            samples=0,
+            activation_grid=rules.activations,
+            layers={**program.layers(), program.input: "input"},
+            embeddings=selection.embeddings,
+            dynamic=True,
+        )
