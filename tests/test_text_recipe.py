@@ -96,15 +96,14 @@ def distilled(recipe: Path, store: Path) -> list[FloatModel]:
     """What `edgekd distill` does, in this process."""
     loaded = load_recipe(recipe)
     context = Context(loaded.recipe, loaded.raw, Store(store, QUIET.warn), QUIET)
-    return train_models(context, prepare_data(context))
+    return train_models(context, prepare_data(context)).models
 
 
 def reported(recipe: Path, store: Path) -> dict[str, Any]:
     """The report document of what was distilled, without any file."""
     loaded = load_recipe(recipe)
     context = Context(loaded.recipe, loaded.raw, Store(store, QUIET.warn), QUIET)
-    data = prepare_data(context)
-    return document(context, data, train_models(context, data), [], [])
+    return document(context, train_models(context, prepare_data(context)), [], [])
 
 
 def test_a_student_of_classes(text: str, tiny_bert: Path, tmp_path: Path) -> None:

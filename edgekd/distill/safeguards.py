@@ -32,7 +32,7 @@ class Teaching:
     """What is known of a teacher before it teaches.
 
     Attributes:
-        logits: `(N, K)` on the validation split.
+        logits: `(N, K)` on the validation split; no rows where the outputs are no classes.
         labels: `(N,)` of the same samples.
         parameters: of the teacher.
         student_parameters: of the student.
@@ -51,6 +51,8 @@ class Teaching:
 
 def early_warnings(teaching: Teaching, losses: Sequence[Loss]) -> list[str]:
     """What can be said before the student is trained: gap, temperatures, and a teacher without a corrective."""
+    if not len(teaching.labels):
+        return _gap(teaching)
     return [*_gap(teaching), *_temperatures(teaching, losses), *_unopposed(teaching, losses)]
 
 

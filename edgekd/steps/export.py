@@ -21,7 +21,7 @@ from edgekd.errors import RecipeError, StoreError
 from edgekd.export import FORMATS, Precision, export
 from edgekd.models import ModelSection
 from edgekd.steps.context import Context
-from edgekd.steps.data import PreparedData
+from edgekd.steps.data import READING, PreparedData
 from edgekd.steps.evaluate import test_logits
 from edgekd.steps.train import open_model
 from edgekd.store import Entry, source_digest
@@ -96,7 +96,7 @@ def describe(context: Context, data: PreparedData, source: Source, rules: Quanti
     inputs = {
         **source.inputs(data),
         "compress": key(section, rules),
-        "code": source_digest("edgekd.compress"),
+        "code": source_digest("edgekd.compress", *READING),
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -129,7 +129,7 @@ def export_files(context: Context, data: PreparedData, variant: Variant) -> Entr
         "precision": precision,
         "rules": rules.model_dump(mode="json") if precision == "int8" else None,
         "description": None if description is None else description.digest,
-        "code": source_digest("edgekd.export", "edgekd.compress"),
+        "code": source_digest("edgekd.export", "edgekd.compress", *READING),
     }
 
     def build(folder: Path) -> Mapping[str, Any]:

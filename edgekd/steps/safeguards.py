@@ -17,7 +17,7 @@ from edgekd.steps.networks import FloatModel
 from edgekd.steps.train import open_model
 from edgekd.store import source_digest
 
-LOGITS = "logits.npy"
+LOGITS, LABELS = "logits.npy", "labels.npy"
 CALLED = {"student": "the distilled student", "student_alone": "the student trained alone"}
 
 
@@ -37,6 +37,8 @@ def after_teaching(context: Context, data: PreparedData, models: Sequence[FloatM
     if "teacher" not in by_role or not scores:
         return []
     teaching = _teaching(context, data, by_role["teacher"])
+    if not len(teaching.labels):
+        return []
     return late_warnings(teaching.accuracy, scores, len(teaching.labels))
 
 
@@ -53,13 +55,17 @@ def _teaching(context: Context, data: PreparedData, teacher: FloatModel) -> Teac
 
     def build(folder: Path) -> Mapping[str, Any]:
         from edgekd.distill import predict
+        from edgekd.distill.centroids import scored
 
         arrays = data.open()
         network = open_model(teacher.section, teacher.entry, arrays, recipe.seed)
-        np.save(folder / LOGITS, predict(network, arrays, arrays.indices("validation")))
+        # Embeddings are no soft labels: of them only the sizes are judged.
+        validation = arrays.indices("validation")[: 0 if arrays.task == "embedding" else None]
+        logits, labels = scored(arrays, predict(network, arrays, validation), validation, None)
+        np.save(folder / LOGITS, logits)
+        np.save(folder / LABELS, labels)
         student = load(recipe.student, len(arrays.classes), arrays.preprocess.channels, recipe.seed)
         return {"parameters": parameter_count(network), "student_parameters": parameter_count(student)}
 
-    entry, arrays = context.store.get("teaching", inputs, build), data.open()
-    labels = arrays.labels[arrays.indices("validation")]
-    return Teaching(np.load(entry.folder / LOGITS), labels, **entry.info)
+    entry = context.store.get("teaching", inputs, build)
+    return Teaching(np.load(entry.folder / LOGITS), np.load(entry.folder / LABELS), **entry.info)

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgekd.artifact import Artifact
 from edgekd.backends import versions
 from edgekd.benchmark import benchmark, predict
@@ -24,8 +21,6 @@ from edgekd.store import Entry, source_digest
 RUNTIME_PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "numpy")
 LOGITS = "logits.npy"
 TIMED_SAMPLES = 256
-# Label of a row that counts for nothing: the second piece of a word, a token that marks the beginning.
-IGNORED = -100
 
 
 def test_files(data: PreparedData) -> Path | tuple[Path, Path]:
@@ -34,13 +29,6 @@ def test_files(data: PreparedData) -> Path | tuple[Path, Path]:
     if data.open().preprocess.to_json().get("kind") == "text":
         return folder / "tokens.npy", folder / "offsets.npy"
     return folder / "images.npy"
-
-
-def _accuracy(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
-    from edgekd.benchmark.metrics import accuracy
-
-    kept = targets != IGNORED
-    return accuracy(logits[kept], targets[kept])
 
 
 def verify(context: Context, data: PreparedData, variant: Variant, artifact: Artifact, folder: Path) -> Entry:
@@ -66,14 +54,12 @@ def verify(context: Context, data: PreparedData, variant: Variant, artifact: Art
     def build(work: Path) -> Mapping[str, Any]:
         from edgekd.export.parity import compare
 
-        arrays = data.open()
-        test = arrays.indices("test")
+        test = data.open().indices("test")
         where = f"{target.name}/{folder.name}"
         context.progress.note(f"verifying {where}: {len(test)} test samples in {stand_in or artifact.runtime}")
         logits = predict(folder, test_files(data), work / LOGITS, indices=test, exact=exact, runtime=stand_in)
         is_embedding = artifact.preprocess.get("task") == "embedding"
         return {
-            "accuracy": None if is_embedding else _accuracy(logits, arrays.targets(test)),
             "samples": len(test),
             "arithmetic": "reference" if exact else "fused",
             "runtime": stand_in,

@@ -35,7 +35,7 @@ SETTINGS: dict[str, Any] = {
     "optimizer": {"sgd": {"lr": 0.05}},
     "augment": {"crop_padding": 2, "flip": True},
     "clip_norm": 1.0,
-    "checkpoint_every_s": 0.01,
+    "checkpoint_every_s": 0.001,
     "threads": 1,
 }
 
@@ -103,7 +103,7 @@ def main(folder: Path, kills: int, seed: int) -> None:
     while not (folder / "fire" / "result.json").exists():
         pid = fork(folder / "fire")
         if killed < kills:
-            wait_for_checkpoints(state, rng.randint(1, 20))
+            wait_for_checkpoints(state, rng.randint(1, 12))
             time.sleep(rng.uniform(0, 0.03))
             os.kill(pid, signal.SIGKILL)
             killed += os.WIFSIGNALED(os.waitpid(pid, 0)[1])

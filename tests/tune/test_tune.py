@@ -51,7 +51,8 @@ def test_no_trial_reads_the_test_split(
     assert {row["state"] for row in found["trials"]} == {"complete"} and len(found["trials"]) == 3
     assert ("train", 70) in asked and "validation" in {split for split, _ in asked}
     assert not [size for split, size in asked if split == "test" and size]
-    assert not (tmp_path / "store" / "evaluation").exists()
+    evaluations = [json.loads(path.read_text()) for path in (tmp_path / "store" / "evaluation").glob("*/entry.json")]
+    assert [entry["info"]["samples"] for entry in evaluations] == [0]  # the teacher's, on data without a test split
     first = found["trials"][0]["values"]
     assert first["distill.losses.kl.weight"] == first["distill.losses.ce.weight"] == 0.5
     assert "\x1b" not in capsys.readouterr().err
