@@ -161,7 +161,7 @@ def test_a_manifest_with_an_unknown_target_is_an_error(onnx_artifact: Path, tmp_
 
 
 def test_the_time_limit_ends_the_process(onnx_artifact: Path, host: Target) -> None:
-    section = BenchmarkSection(threads=[1], min_time_s=60, time_limit_s=3)
+    section = BenchmarkSection(batch_sizes=[2048], threads=[1], min_time_s=60, time_limit_s=3)
     with pytest.raises(BenchmarkError, match="took longer than 3 s"):
         benchmark(onnx_artifact, section, target=host)
 

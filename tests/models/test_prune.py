@@ -201,12 +201,12 @@ def test_a_pruned_network_becomes_an_int8_file(tmp_path: Path) -> None:
     model = cifar(8)
     prune(model, Prune(channels=0.5, importance="magnitude"), images(), [])
     samples = images(count=16)[0]
-    program = fold(model, samples[:8])
+    program = fold(model, (samples[:8],))
     rules, section = (
         QuantizationRules(),
         CompressSection.model_validate({"method": {"int8_static": {"ranges": "minmax"}}}),
     )
-    description = compress(program, lambda: iter([samples.numpy()]), section, rules, Progress(quiet=True))
+    description = compress(program, lambda: iter([(samples.numpy(),)]), section, rules, Progress(quiet=True))
     exported = export(program, description, FORMATS.parse("onnx"), tmp_path, rules)
     assert exported.notes["integer_kernels"]["Conv"] == 7 and not exported.notes["float_kernels"].get("Conv")
     session = ort.InferenceSession(str(tmp_path / exported.entry))

@@ -18,8 +18,7 @@ COLUMNS = columns("", "Parameters|MACs|Size|Accuracy|Agrees with teacher|p50 ms|
 def section(document: Document) -> Section | None:
     """One table, grouped by target; the networks in their training framework come first."""
     batch = smallest_batch(document)
-    ranked = sorted(document.models, key=lambda item: item.role in ORDER and 1 + ORDER.index(item.role))
-    groups = [Group(tuple(_network(document, network) for network in ranked), "Networks in torch")]
+    groups = [Group(tuple(_network(document, network) for network in ranked(document)), "Networks in torch")]
     for board in document.targets:
         files = [artifact for artifact in document.artifacts if artifact.target == board.name]
         files.sort(key=lambda artifact: artifact.model != "student")
@@ -28,6 +27,11 @@ def section(document: Document) -> Section | None:
             groups.append(Group(tuple(_artifact(document, artifact, batch) for artifact in files), title))
     caption = "Everything that was made, on the same test split"
     return Section("comparison", "Side by side", (Table(caption, COLUMNS, tuple(groups), True, _footnote(batch)),))
+
+
+def ranked(document: Document) -> list[Network]:
+    """The networks in the order in which they are listed."""
+    return sorted(document.models, key=lambda item: item.role in ORDER and 1 + ORDER.index(item.role))
 
 
 def role(document: Document, network: Network) -> str:

@@ -6,7 +6,7 @@ from edgekd.report import units
 from edgekd.report.blocks import Cell, Column, Details, Paragraph, Row, Section, Table, columns, table
 from edgekd.report.cells import file, missing, number
 from edgekd.report.document import Document, Exported, Quality
-from edgekd.report.sections.comparison import ORDER, role
+from edgekd.report.sections.comparison import ranked, role
 
 HEADS = columns("", "Macro-F1|Calibration error|Worst class")
 WORST = columns("Class|Mostly taken for", "Recall|Samples")
@@ -24,9 +24,8 @@ EMBEDDED = (
 
 def section(document: Document) -> Section | None:
     """One row per network and file, and the ten worst classes of each, folded away."""
-    networks = [item for name in ORDER for item in document.models if item.role == name]
     several = len({artifact.target for artifact in document.artifacts}) > 1
-    made = [(Cell(role(document, item), note=item.name), item.quality) for item in networks if item.quality]
+    made = [(Cell(role(document, item), note=item.name), item.quality) for item in ranked(document) if item.quality]
     files = [(_file(item, several), item.quality) for item in document.artifacts if item.quality]
     found = [*made, *files]
     if not found:

@@ -132,7 +132,7 @@ def run_onnx() -> Callable[[Path, Tensor], np.ndarray]:
 
 def test_exports_as_one_model_that_averages_the_heads(tmp_path: Path, run_onnx: Callable[..., np.ndarray]) -> None:
     model, x = vit().eval(), torch.randn(4, 3, 8, 8)
-    program = fold(model, x)
+    program = fold(model, (x,))
     exported = export(program, None, FORMATS.parse("onnx"), tmp_path, QuantizationRules())
     with torch.no_grad():
         features = model.forward_features(x)
