@@ -186,8 +186,10 @@ def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(("teachers",), "several teachers are mixed for classes of whole samples only; give one teacher")
     if data.task == "embedding":
         for index, loss in enumerate(distill.losses):
-            if not loss.needs_teacher:
-                yield Problem(("distill", "losses", index), f"'{loss.method_name}' learns classes, not embeddings")
+            if loss.compares_classes:
+                yield Problem(
+                    ("distill", "losses", index), f"'{loss.method_name}' compares classes; embeddings have none"
+                )
         if "student_alone" in distill.baselines:
             yield Problem(("distill", "baselines"), "'student_alone' learns classes; an embedding needs its teacher")
 

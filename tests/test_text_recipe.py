@@ -66,7 +66,8 @@ EMBEDDING = ("  max_length: 24", "  max_length: 24\n  task: embedding")
         ([("heads: 2", "heads: 3")], "3 heads do not divide a width of 16"),
         ([("model: {transformers: {path: TINY}}", "model: {cifar_resnet: {depth: 8}}")], "reads images"),
         ([("lr: 0.003}}}\n  base", "lr: 0.003}}, augment: {flip: true}}\n  base")], "crops and flips are for images"),
-        ([EMBEDDING], "'ce' learns classes, not embeddings"),
+        ([EMBEDDING], "losses[0]: 'ce' compares classes; embeddings have none"),
+        ([EMBEDDING], "losses[1]: 'kl' compares classes; embeddings have none"),
         ([EMBEDDING], "'student_alone' learns classes"),
         ([EMBEDDING], "a teacher of embeddings is used as it is"),
         ([("  tokenizer: TINY\n", "")], "data.tokenizer: this key is required for texts"),
@@ -90,6 +91,22 @@ def test_images_cannot_feed_a_text_network(tiny_bert: Path, tmp_path: Path) -> N
     text = f"name: x\ndata: {{reader: mnist5k, size: 28}}\nstudent:\n  model: {{transformers: {{path: {tiny_bert}}}}}\n"
     with pytest.raises(RecipeError, match="'transformers' reads texts, the data are images"):
         load_recipe(written(tmp_path, text + "distill: {losses: [ce]}\ntargets: [host]\n"))
+
+
+def test_embeddings_are_not_advised_a_baseline_that_check_refuses(text: str, tmp_path: Path) -> None:
+    advice = "without 'student_alone'"
+    bare = text.replace("  baselines: [student_alone]\n", "")
+    assert any(advice in warning for warning in load_recipe(written(tmp_path, bare)).recipe.warnings())
+    assert load_recipe(written(tmp_path, of_embeddings(text))).recipe.warnings() == []
+
+
+def of_embeddings(text: str) -> str:
+    """The recipe with a teacher of embeddings as it comes, and a student of the same width."""
+    start, end = text.index("  train:"), text.index("student:")
+    text = (text[:start] + text[end:]).replace("heads: 2", "heads: 2, dimensions: 32").replace(*EMBEDDING)
+    text = text.replace("ce: {weight: 0.1}, kl: {weight: 0.9, temperature: 2}", "embedding")
+    text = text.replace("  baselines: [student_alone]\n", "")
+    return text.replace("{transformers: {path", "{transformers: {task: embedding, path")
 
 
 def distilled(recipe: Path, store: Path) -> list[FloatModel]:
@@ -141,11 +158,7 @@ def test_the_teachers_configuration_is_part_of_every_key(text: str, tiny_bert: P
 
 
 def test_a_student_of_embeddings(text: str, tmp_path: Path) -> None:
-    start, end = text.index("  train:"), text.index("student:")
-    text = (text[:start] + text[end:]).replace("heads: 2", "heads: 2, dimensions: 32").replace(*EMBEDDING)
-    text = text.replace("ce: {weight: 0.1}, ", "").replace("  baselines: [student_alone]\n", "")
-    text = text.replace("{transformers: {path", "{transformers: {task: embedding, path")
-    teacher, student = distilled(written(tmp_path, text), tmp_path / "store")
+    teacher, student = distilled(written(tmp_path, of_embeddings(text)), tmp_path / "store")
     for model in (teacher, student):
         found = outputs_of(model.evaluation)
         assert found.shape == (48, 32) and np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
