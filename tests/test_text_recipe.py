@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgekd.errors import RecipeError
-from edgekd.pipeline import train_models
+from edgekd.pipeline import run, train_models
 from edgekd.progress import QUIET
 from edgekd.recipe import load_recipe
 from edgekd.steps.context import Context
@@ -20,6 +21,7 @@ from edgekd.steps.data import prepare_data
 from edgekd.steps.document import FloatModel, document
 from edgekd.steps.evaluate import test_logits as outputs_of
 from edgekd.store import Store
+from edgekd.target import Target
 
 from .conftest import Cli
 
@@ -171,24 +173,53 @@ def test_a_student_of_embeddings(text: str, tmp_path: Path) -> None:
     assert rows[1]["quality"]["cosine_with_teacher"] < 1 and rows[1]["accuracy"]["value"] > 0.34
 
 
-def test_a_student_of_tags(text: str, tmp_path: Path) -> None:
-    lines = [f"{word} {tag}" for word, tag in (("my", "O"), ("cards", "B"), ("helped", "O"))]
-    texts = ["\n".join([*lines * (1 + row % 4), "the O", *["app B"] * (row % 3)]) for row in range(60)]
-    (tmp_path / "a.conll").write_text("\n\n".join(texts))
+def of_tags(text: str, folder: Path) -> str:
+    """The recipe with texts whose words are labelled; written into the folder."""
+    words, chance = ("my O", "card B", "please O", "app B", "help O", "now O"), random.Random(0)
+    texts = ["\n".join(chance.choices(words, k=chance.randint(3, 12))) for _ in range(150)]
+    (folder / "a.conll").write_text("\n\n".join(texts))
     start, end = text.index("  reader:"), text.index("  tokenizer:")
-    text = (
-        text[:start]
-        + f"  reader: {{conll: {{path: {tmp_path / 'a.conll'}}}}}\n  task: token_classification\n"
-        + text[end:]
-    )
-    text = text.replace("{transformers: {path", "{transformers: {task: token_classification, path")
-    text = text.replace("epochs: 2", "epochs: 12", 1)  # the teacher's
+    reader = f"  reader: {{conll: {{path: {folder / 'a.conll'}}}}}\n  task: token_classification\n"
+    text = text[:start] + reader + text[end:]
+    return text.replace("{transformers: {path", "{transformers: {task: token_classification, path")
+
+
+def test_a_student_of_tags(text: str, tmp_path: Path) -> None:
+    text = of_tags(text, tmp_path).replace("epochs: 2", "epochs: 6", 1)  # the teacher's
     models = distilled(written(tmp_path, text), tmp_path / "store")
     found = reported(tmp_path / "tiny.yaml", tmp_path / "store")
     tested = sum(found["data"]["counts"]["test"].values())
     rows = [len(outputs_of(model.evaluation)) for model in models]
-    assert rows[0] == rows[1] > tested == found["models"][1]["accuracy"]["samples"] > 12  # 12 texts
+    assert rows[0] == rows[1] > tested == found["models"][1]["accuracy"]["samples"] > 20  # texts
     assert found["models"][0]["accuracy"]["value"] > 0.9 and found["models"][0]["quality"]["macro_f1"] > 0.9
+
+
+INT8 = """\
+compress: {method: METHOD}
+export: {formats: [onnx, openvino, tflite], precisions: [int8]}
+benchmark: {batch_sizes: [1], threads: [1], warmup: 1, runs: 3}
+gates: {int8_agreement: 0.9, accuracy_drop_points: 10}
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [("token_classification", "{int8_static: {ranges: minmax}}"), ("embedding", "int8_dynamic")],
+)
+def test_tags_and_embeddings_in_int8(task: str, method: str, text: str, tmp_path: Path) -> None:
+    text = of_embeddings(text) if task == "embedding" else of_tags(text, tmp_path)
+    text = text.replace("layers: 1, hidden: 16, heads: 2", "layers: 1").replace(", dimensions: 32", "")
+    text = text.replace("  baselines: [student_alone]\n", "")
+    text = text.replace("distill:", "  init: alternate\ndistill:") + INT8.replace("METHOD", method)
+    loaded = load_recipe(written(tmp_path, text))
+    context = Context(loaded.recipe, loaded.raw, Store(tmp_path / "store", QUIET.warn), QUIET)
+    found = run(context, tmp_path / "out", [Target.load("host")]).document
+    assert found is not None and len(found["artifacts"]) == 3
+    for row in found["artifacts"]:
+        assert row["accuracy"]["value"] == pytest.approx(found["models"][1]["accuracy"]["value"], abs=0.1), row["path"]
+        assert row["parity"]["top1_agreement" if task == "token_classification" else "cosine_mean"] > 0.9
+    assert {row["gate"] for row in found["gates"]} >= {"accuracy_drop"} and all(row["passed"] for row in found["gates"])
+    assert "macro" in (tmp_path / "out" / "report.md").read_text().lower()
 
 
 def scores(store: Path) -> list[dict[str, float]]:
