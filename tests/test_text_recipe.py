@@ -102,6 +102,19 @@ def test_embeddings_are_not_advised_a_baseline_that_check_refuses(text: str, tmp
     assert load_recipe(written(tmp_path, of_embeddings(text))).recipe.warnings() == []
 
 
+@pytest.mark.parametrize("start", ["init: width", "prune: {ffn: 0.5}"])
+def test_importance_by_a_loss_on_classes_is_refused_for_embeddings(start: str, text: str, tmp_path: Path) -> None:
+    text = of_embeddings(text)
+    if "prune" in start:
+        text = text.replace(", layers: 1, hidden: 16, heads: 2, dimensions: 32", "")
+    with pytest.raises(RecipeError, match=rf"student.{start[:4]}\w*.importance: 'taylor' looks at a loss on classes"):
+        load_recipe(written(tmp_path, text.replace("distill:", f"  {start}\ndistill:")))
+    given = {"init: width": "init: {width: {importance: magnitude}}"}.get(
+        start, start[:-1] + ", importance: magnitude}"
+    )
+    load_recipe(written(tmp_path, text.replace("distill:", f"  {given}\ndistill:")))
+
+
 def of_embeddings(text: str) -> str:
     """The recipe with a teacher of embeddings as it comes, and a student of the same width."""
     start, end = text.index("  train:"), text.index("student:")

@@ -29,6 +29,7 @@ class CrossEntropy(Loss):
     """
 
     compares_classes: ClassVar[bool] = True
+    learns_labels: ClassVar[bool] = True
     needs_teacher: ClassVar[bool] = False
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 

@@ -41,6 +41,7 @@ class Deit(Loss):
     """
 
     compares_classes: ClassVar[bool] = True
+    learns_labels: ClassVar[bool] = True
     variant: Literal["hard", "soft"] = "hard"
     alpha: float = Field(default=0.5, ge=0, le=1)
     temperature: Temperature = 3.0
