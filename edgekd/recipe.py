@@ -82,7 +82,10 @@ class Recipe(BaseModel):
 
     def warnings(self) -> list[str]:
         """What is valid and rarely meant."""
-        return [] if self.distill is None else self.distill.warnings()
+        if self.distill is None:
+            return []
+        taught = bool(self.all_teachers()) or self.distill.strategy.brings_teacher
+        return self.distill.warnings(alone=taught and self.data.task != "embedding")
 
 
 @dataclass(frozen=True)

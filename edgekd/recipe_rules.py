@@ -185,11 +185,20 @@ def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
     if len(recipe.teachers) > 1 and data.task != "sequence_classification":
         yield Problem(("teachers",), "several teachers are mixed for classes of whole samples only; give one teacher")
     if data.task == "embedding":
-        for index, loss in enumerate(distill.losses):
-            if not loss.needs_teacher:
-                yield Problem(("distill", "losses", index), f"'{loss.method_name}' learns classes, not embeddings")
-        if "student_alone" in distill.baselines:
-            yield Problem(("distill", "baselines"), "'student_alone' learns classes; an embedding needs its teacher")
+        yield from _embedding_problems(recipe, distill)
+
+
+def _embedding_problems(recipe: Recipe, distill: DistillSection) -> Iterator[Problem]:
+    """What needs classes, where the networks put out embeddings."""
+    for index, loss in enumerate(distill.losses):
+        if loss.compares_classes:
+            yield Problem(("distill", "losses", index), f"'{loss.method_name}' compares classes; embeddings have none")
+    for key in ("init", "prune"):
+        if getattr(getattr(recipe.student, key), "importance", None) == "taylor":
+            message = "'taylor' looks at a loss on classes, which embeddings do not have; give 'magnitude'"
+            yield Problem(("student", key, "importance"), message)
+    if "student_alone" in distill.baselines:
+        yield Problem(("distill", "baselines"), "'student_alone' learns classes; an embedding needs its teacher")
 
 
 def _dynamic_problems(recipe: Recipe) -> Iterator[Problem]:

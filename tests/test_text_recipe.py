@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgekd.errors import RecipeError
-from edgekd.pipeline import train_models
+from edgekd.pipeline import run, train_models
 from edgekd.progress import QUIET
 from edgekd.recipe import load_recipe
 from edgekd.steps.context import Context
@@ -20,6 +21,7 @@ from edgekd.steps.data import prepare_data
 from edgekd.steps.document import FloatModel, document
 from edgekd.steps.evaluate import test_logits as outputs_of
 from edgekd.store import Store
+from edgekd.target import Target
 
 from .conftest import Cli
 
@@ -66,7 +68,8 @@ EMBEDDING = ("  max_length: 24", "  max_length: 24\n  task: embedding")
         ([("heads: 2", "heads: 3")], "3 heads do not divide a width of 16"),
         ([("model: {transformers: {path: TINY}}", "model: {cifar_resnet: {depth: 8}}")], "reads images"),
         ([("lr: 0.003}}}\n  base", "lr: 0.003}}, augment: {flip: true}}\n  base")], "crops and flips are for images"),
-        ([EMBEDDING], "'ce' learns classes, not embeddings"),
+        ([EMBEDDING], "losses[0]: 'ce' compares classes; embeddings have none"),
+        ([EMBEDDING], "losses[1]: 'kl' compares classes; embeddings have none"),
         ([EMBEDDING], "'student_alone' learns classes"),
         ([EMBEDDING], "a teacher of embeddings is used as it is"),
         ([("  tokenizer: TINY\n", "")], "data.tokenizer: this key is required for texts"),
@@ -90,6 +93,35 @@ def test_images_cannot_feed_a_text_network(tiny_bert: Path, tmp_path: Path) -> N
     text = f"name: x\ndata: {{reader: mnist5k, size: 28}}\nstudent:\n  model: {{transformers: {{path: {tiny_bert}}}}}\n"
     with pytest.raises(RecipeError, match="'transformers' reads texts, the data are images"):
         load_recipe(written(tmp_path, text + "distill: {losses: [ce]}\ntargets: [host]\n"))
+
+
+def test_embeddings_are_not_advised_a_baseline_that_check_refuses(text: str, tmp_path: Path) -> None:
+    advice = "without 'student_alone'"
+    bare = text.replace("  baselines: [student_alone]\n", "")
+    assert any(advice in warning for warning in load_recipe(written(tmp_path, bare)).recipe.warnings())
+    assert load_recipe(written(tmp_path, of_embeddings(text))).recipe.warnings() == []
+
+
+@pytest.mark.parametrize("start", ["init: width", "prune: {ffn: 0.5}"])
+def test_importance_by_a_loss_on_classes_is_refused_for_embeddings(start: str, text: str, tmp_path: Path) -> None:
+    text = of_embeddings(text)
+    if "prune" in start:
+        text = text.replace(", layers: 1, hidden: 16, heads: 2, dimensions: 32", "")
+    with pytest.raises(RecipeError, match=rf"student.{start[:4]}\w*.importance: 'taylor' looks at a loss on classes"):
+        load_recipe(written(tmp_path, text.replace("distill:", f"  {start}\ndistill:")))
+    given = {"init: width": "init: {width: {importance: magnitude}}"}.get(
+        start, start[:-1] + ", importance: magnitude}"
+    )
+    load_recipe(written(tmp_path, text.replace("distill:", f"  {given}\ndistill:")))
+
+
+def of_embeddings(text: str) -> str:
+    """The recipe with a teacher of embeddings as it comes, and a student of the same width."""
+    start, end = text.index("  train:"), text.index("student:")
+    text = (text[:start] + text[end:]).replace("heads: 2", "heads: 2, dimensions: 32").replace(*EMBEDDING)
+    text = text.replace("ce: {weight: 0.1}, kl: {weight: 0.9, temperature: 2}", "embedding")
+    text = text.replace("  baselines: [student_alone]\n", "")
+    return text.replace("{transformers: {path", "{transformers: {task: embedding, path")
 
 
 def distilled(recipe: Path, store: Path) -> list[FloatModel]:
@@ -141,11 +173,7 @@ def test_the_teachers_configuration_is_part_of_every_key(text: str, tiny_bert: P
 
 
 def test_a_student_of_embeddings(text: str, tmp_path: Path) -> None:
-    start, end = text.index("  train:"), text.index("student:")
-    text = (text[:start] + text[end:]).replace("heads: 2", "heads: 2, dimensions: 32").replace(*EMBEDDING)
-    text = text.replace("ce: {weight: 0.1}, ", "").replace("  baselines: [student_alone]\n", "")
-    text = text.replace("{transformers: {path", "{transformers: {task: embedding, path")
-    teacher, student = distilled(written(tmp_path, text), tmp_path / "store")
+    teacher, student = distilled(written(tmp_path, of_embeddings(text)), tmp_path / "store")
     for model in (teacher, student):
         found = outputs_of(model.evaluation)
         assert found.shape == (48, 32) and np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
@@ -158,24 +186,53 @@ def test_a_student_of_embeddings(text: str, tmp_path: Path) -> None:
     assert rows[1]["quality"]["cosine_with_teacher"] < 1 and rows[1]["accuracy"]["value"] > 0.34
 
 
-def test_a_student_of_tags(text: str, tmp_path: Path) -> None:
-    lines = [f"{word} {tag}" for word, tag in (("my", "O"), ("cards", "B"), ("helped", "O"))]
-    texts = ["\n".join([*lines * (1 + row % 4), "the O", *["app B"] * (row % 3)]) for row in range(60)]
-    (tmp_path / "a.conll").write_text("\n\n".join(texts))
+def of_tags(text: str, folder: Path) -> str:
+    """The recipe with texts whose words are labelled; written into the folder."""
+    words, chance = ("my O", "card B", "please O", "app B", "help O", "now O"), random.Random(0)
+    texts = ["\n".join(chance.choices(words, k=chance.randint(3, 12))) for _ in range(150)]
+    (folder / "a.conll").write_text("\n\n".join(texts))
     start, end = text.index("  reader:"), text.index("  tokenizer:")
-    text = (
-        text[:start]
-        + f"  reader: {{conll: {{path: {tmp_path / 'a.conll'}}}}}\n  task: token_classification\n"
-        + text[end:]
-    )
-    text = text.replace("{transformers: {path", "{transformers: {task: token_classification, path")
-    text = text.replace("epochs: 2", "epochs: 12", 1)  # the teacher's
+    reader = f"  reader: {{conll: {{path: {folder / 'a.conll'}}}}}\n  task: token_classification\n"
+    text = text[:start] + reader + text[end:]
+    return text.replace("{transformers: {path", "{transformers: {task: token_classification, path")
+
+
+def test_a_student_of_tags(text: str, tmp_path: Path) -> None:
+    text = of_tags(text, tmp_path).replace("epochs: 2", "epochs: 6", 1)  # the teacher's
     models = distilled(written(tmp_path, text), tmp_path / "store")
     found = reported(tmp_path / "tiny.yaml", tmp_path / "store")
     tested = sum(found["data"]["counts"]["test"].values())
     rows = [len(outputs_of(model.evaluation)) for model in models]
-    assert rows[0] == rows[1] > tested == found["models"][1]["accuracy"]["samples"] > 12  # 12 texts
+    assert rows[0] == rows[1] > tested == found["models"][1]["accuracy"]["samples"] > 20  # texts
     assert found["models"][0]["accuracy"]["value"] > 0.9 and found["models"][0]["quality"]["macro_f1"] > 0.9
+
+
+INT8 = """\
+compress: {method: METHOD}
+export: {formats: [onnx, openvino, tflite], precisions: [int8]}
+benchmark: {batch_sizes: [1], threads: [1], warmup: 1, runs: 3}
+gates: {int8_agreement: 0.9, accuracy_drop_points: 10}
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [("token_classification", "{int8_static: {ranges: minmax}}"), ("embedding", "int8_dynamic")],
+)
+def test_tags_and_embeddings_in_int8(task: str, method: str, text: str, tmp_path: Path) -> None:
+    text = of_embeddings(text) if task == "embedding" else of_tags(text, tmp_path)
+    text = text.replace("layers: 1, hidden: 16, heads: 2", "layers: 1").replace(", dimensions: 32", "")
+    text = text.replace("  baselines: [student_alone]\n", "")
+    text = text.replace("distill:", "  init: alternate\ndistill:") + INT8.replace("METHOD", method)
+    loaded = load_recipe(written(tmp_path, text))
+    context = Context(loaded.recipe, loaded.raw, Store(tmp_path / "store", QUIET.warn), QUIET)
+    found = run(context, tmp_path / "out", [Target.load("host")]).document
+    assert found is not None and len(found["artifacts"]) == 3
+    for row in found["artifacts"]:
+        assert row["accuracy"]["value"] == pytest.approx(found["models"][1]["accuracy"]["value"], abs=0.1), row["path"]
+        assert row["parity"]["top1_agreement" if task == "token_classification" else "cosine_mean"] > 0.9
+    assert {row["gate"] for row in found["gates"]} >= {"accuracy_drop"} and all(row["passed"] for row in found["gates"])
+    assert "macro" in (tmp_path / "out" / "report.md").read_text().lower()
 
 
 def scores(store: Path) -> list[dict[str, float]]:

@@ -87,6 +87,8 @@ class Loss(Method):
     Attributes:
         needs_teacher: the loss reads the teacher's logits.
         looks_inside: the loss compares inner layers of the teacher, so that the teacher runs in every step.
+        compares_classes: the loss reads the logits as classes, so that embeddings cannot be its subject.
+        learns_labels: the loss holds a cross-entropy with the labels.
         softens_logits: a field `temperature`, where there is one, divides the teacher's logits as they are.
         weight: factor of this term, a number or a ramp over the training; weights are used as given and need not sum
             to 1.
@@ -94,6 +96,8 @@ class Loss(Method):
 
     needs_teacher: ClassVar[bool] = True
     looks_inside: ClassVar[bool] = False
+    compares_classes: ClassVar[bool] = False
+    learns_labels: ClassVar[bool] = False
     softens_logits: ClassVar[bool] = True
     weight: Weight = 1.0
 

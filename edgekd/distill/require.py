@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekd.distill.loss import Outputs
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 
 def teacher_logits(outputs: Outputs, loss: str) -> Tensor:
@@ -28,7 +28,7 @@ def teacher_logits(outputs: Outputs, loss: str) -> Tensor:
     return outputs.teacher
 
 
-def projector(outputs: Outputs, loss: str) -> nn.Module:
+def projector(outputs: Outputs, loss: str) -> Any:
     """What the loss's `build` returned.
 
     Raises:

@@ -87,7 +87,7 @@ def _gap(teaching: Teaching) -> list[str]:
 def _temperatures(teaching: Teaching, losses: Sequence[Loss]) -> list[str]:
     """Of the losses that soften the teacher's logits as they are; others use a temperature for something else."""
     found: list[str] = []
-    softening = [loss for loss in losses if loss.softens_logits and not loss.looks_inside and mean_of(loss.weight)]
+    softening = [loss for loss in losses if loss.compares_classes and loss.softens_logits and mean_of(loss.weight)]
     named = [(loss, getattr(loss, "temperature", None)) for loss in softening]
     for loss, temperature in ((loss, end) for loss, number in named if number is not None for end in ends(number)):
         share = entropy_share(teaching.logits, temperature)
@@ -107,7 +107,7 @@ def _temperatures(teaching: Teaching, losses: Sequence[Loss]) -> list[str]:
 
 def _unopposed(teaching: Teaching, losses: Sequence[Loss]) -> list[str]:
     error = 1 - teaching.accuracy
-    if error <= OFTEN_WRONG or any(mean_of(loss.weight) for loss in losses if not loss.needs_teacher):
+    if error <= OFTEN_WRONG or any(mean_of(loss.weight) for loss in losses if loss.learns_labels):
         return []
     return [
         f"alpha is 1, no weight is on the hard labels, and the teacher is wrong on {100 * error:.1f} % of "

@@ -97,13 +97,17 @@ class DistillSection(BaseModel):
         """What decides the cached outputs besides the teacher, the data and the seed."""
         return {"crops": self.cached_crops(), "augment": self.train.augment.model_dump(mode="json")}
 
-    def warnings(self) -> list[str]:
-        """Settings that are valid and rarely meant."""
+    def warnings(self, *, alone: bool = True) -> list[str]:
+        """Settings that are valid and rarely meant.
+
+        Args:
+            alone: whether the student can learn without a teacher and be compared with what it learns with one.
+        """
         found: list[str] = []
         total = sum(mean_of(loss.weight) for loss in self.losses)
         if sum(mean_of(loss.weight) for loss in self.losses if loss.needs_teacher) < 0.05 * total:
             found.append("distill.losses: (almost) all weight is on the hard labels; the teacher has no say")
-        if not self.baselines or "student_alone" not in self.baselines:
+        if alone and "student_alone" not in self.baselines:
             found.append("distill.baselines: without 'student_alone' the report cannot tell what the teacher brought")
         if self.teacher_outputs == "recomputed" and not self.train.augment and not self.needs_teacher_online():
             found.append("distill.teacher_outputs: without augmentation 'cached' gives the same result, faster")

@@ -104,17 +104,6 @@ def projection(student: int, teacher: int) -> nn.Module:
     return nn.Identity() if student == teacher else nn.Linear(student, teacher, bias=False)
 
 
-def projector_of(outputs: Outputs, loss: str) -> Any:
-    """What the loss built.
-
-    Raises:
-        ModelError: nothing was built.
-    """
-    if outputs.projector is None:
-        raise ModelError(f"the loss '{loss}' needs its projector: call build() first")
-    return outputs.projector
-
-
 def _width(shape: Shape, loss: str, layer: str) -> int:
     if len(shape) not in (2, 3, 4):
         raise ModelError(

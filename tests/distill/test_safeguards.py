@@ -76,6 +76,14 @@ def test_no_hard_labels_and_a_teacher_that_is_wrong_often() -> None:
     assert early_warnings(teaching(right=0.95), losses("kl")) == []
 
 
+def test_a_loss_that_holds_the_labels_is_a_corrective() -> None:
+    assert early_warnings(teaching(right=0.8), losses({"deit": {"variant": "soft"}})) == []
+
+
+def test_the_temperature_of_a_contrast_is_no_temperature_of_soft_labels() -> None:
+    assert early_warnings(teaching(), losses("ce", "crd")) == []
+
+
 def test_a_teacher_no_better_than_its_students() -> None:
     found = late_warnings(0.8, {"the distilled student": 0.8, "the student trained alone": 0.79}, 400)
     assert len(found) == 1

@@ -28,6 +28,8 @@ class CrossEntropy(Loss):
         label_smoothing: share of the target that is spread over all classes.
     """
 
+    compares_classes: ClassVar[bool] = True
+    learns_labels: ClassVar[bool] = True
     needs_teacher: ClassVar[bool] = False
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 

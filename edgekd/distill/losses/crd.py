@@ -29,7 +29,8 @@ from pydantic import Field
 
 from edgekd.distill.loss import IGNORED, Loss, Outputs, Shapes
 from edgekd.distill.ramp import Weight
-from edgekd.distill.vectors import feature_pair, feature_widths, projector_of, unit
+from edgekd.distill.require import projector
+from edgekd.distill.vectors import feature_pair, feature_widths, unit
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Crd(Loss):
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above; renews the banks."""
-        memory, samples, labels = projector_of(outputs, "crd"), outputs.samples, outputs.labels
+        memory, samples, labels = projector(outputs, "crd"), outputs.samples, outputs.labels
         student, teacher = feature_pair(outputs, "crd", self.student, self.teacher)
         if samples is None or not len(samples) == len(labels) == len(student):
             raise ModelError(

@@ -16,7 +16,7 @@ https://arxiv.org/abs/2012.12877, equations 2 and 3
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -40,6 +40,8 @@ class Deit(Loss):
         head_dist: the student's module that puts out the distillation token's logits.
     """
 
+    compares_classes: ClassVar[bool] = True
+    learns_labels: ClassVar[bool] = True
     variant: Literal["hard", "soft"] = "hard"
     alpha: float = Field(default=0.5, ge=0, le=1)
     temperature: Temperature = 3.0

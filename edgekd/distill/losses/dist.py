@@ -16,7 +16,7 @@ Huang, You, Wang, Qian, Xu 2022, Knowledge Distillation from A Stronger Teacher,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -37,6 +37,7 @@ class Dist(Loss):
         temperature: softens both distributions.
     """
 
+    compares_classes: ClassVar[bool] = True
     beta: float = Field(default=2.0, ge=0)
     gamma: float = Field(default=2.0, ge=0)
     temperature: Temperature = 4.0

@@ -17,7 +17,7 @@ Zhao, Cui, Song, Qiu, Liang 2022, Decoupled Knowledge Distillation, https://arxi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -38,6 +38,7 @@ class DecoupledKnowledgeDistillation(Loss):
         temperature: softens all distributions.
     """
 
+    compares_classes: ClassVar[bool] = True
     alpha: float = Field(default=1.0, ge=0)
     beta: float = Field(default=8.0, ge=0)
     temperature: Temperature = 4.0

@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from edgekd.distill.loss import Loss, Outputs, Shapes
-from edgekd.distill.vectors import feature_pair, projection, projector_of, unit
+from edgekd.distill.require import projector
+from edgekd.distill.vectors import feature_pair, projection, unit
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Embedding(Loss):
         from torch.nn.functional import mse_loss
 
         student, teacher = feature_pair(outputs, "embedding", None, None)
-        student = projector_of(outputs, "embedding")(student)  # (B, D_t)
+        student = projector(outputs, "embedding")(student)  # (B, D_t)
         if student.shape != teacher.shape:
             raise ModelError(
                 "the loss 'embedding' was built for another teacher",

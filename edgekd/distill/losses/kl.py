@@ -13,7 +13,7 @@ Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network, https:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from edgekd.distill.loss import Loss, Outputs
 from edgekd.distill.ramp import Temperature, value_at
@@ -30,6 +30,7 @@ class KullbackLeibler(Loss):
         temperature: softens both distributions, a number or a ramp; the report's temperature table helps to choose it.
     """
 
+    compares_classes: ClassVar[bool] = True
     temperature: Temperature = 4.0
 
     def __call__(self, outputs: Outputs) -> Tensor:

@@ -32,6 +32,7 @@ class LogitStandardization(Loss):
         temperature: base temperature, of z-scores: of the order of 1 whatever the range of the logits.
     """
 
+    compares_classes: ClassVar[bool] = True
     softens_logits: ClassVar[bool] = False
     weight: Weight = 9.0
     temperature: Temperature = 2.0

@@ -22,7 +22,8 @@ from pydantic import Field, PrivateAttr
 
 from edgekd.distill.attention_layers import AttentionLayer, attention_layers
 from edgekd.distill.loss import Layers, Loss, Outputs, Shapes
-from edgekd.distill.vectors import pooled, projector_of, same_length, without_padding
+from edgekd.distill.require import projector
+from edgekd.distill.vectors import pooled, same_length, without_padding
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class MiniLm(Loss):
         """The formula above."""
         from torch.nn.functional import kl_div
 
-        heads, mask, (left, right) = projector_of(outputs, "minilm").heads, outputs.mask, self._layers
+        heads, mask, (left, right) = projector(outputs, "minilm").heads, outputs.mask, self._layers
         terms: list[Tensor] = []
         for student, teacher in zip(left.qkv(outputs.student_taps), right.qkv(outputs.teacher_taps), strict=True):
             target = _log_relations(teacher, heads, mask)

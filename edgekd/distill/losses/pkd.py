@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Self
 from edgekd.distill.layer_maps import LayerMap, PairLoss, Rule
 from edgekd.distill.loss import Layers, Outputs, Shapes
 from edgekd.distill.ramp import Weight
-from edgekd.distill.vectors import projection, projector_of, token_widths, unit
+from edgekd.distill.require import projector
+from edgekd.distill.vectors import projection, token_widths, unit
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -63,4 +64,4 @@ class Pkd(PairLoss):
         found = self.compared().items()
         student = torch.stack([outputs.student_taps[left][:, 0] for left, _ in found])  # (L, B, D_s)
         teacher = torch.stack([outputs.teacher_taps[right][:, 0] for _, right in found])  # (L, B, D_t)
-        return mse_loss(unit(projector_of(outputs, "pkd")(student)), unit(teacher))
+        return mse_loss(unit(projector(outputs, "pkd")(student)), unit(teacher))

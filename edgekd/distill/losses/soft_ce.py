@@ -15,7 +15,7 @@ from a larger network's outputs: Ba, Caruana 2014, Do Deep Nets Really Need to b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from edgekd.distill.loss import Loss, Outputs
 from edgekd.distill.ramp import Temperature, value_at
@@ -32,6 +32,7 @@ class SoftCrossEntropy(Loss):
         temperature: softens both distributions.
     """
 
+    compares_classes: ClassVar[bool] = True
     temperature: Temperature = 4.0
 
     def __call__(self, outputs: Outputs) -> Tensor:

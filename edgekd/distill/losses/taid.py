@@ -21,7 +21,7 @@ Shing, Misaki, Bao, Yokoi, Akiba 2025, https://arxiv.org/abs/2501.16937, algorit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,7 @@ class Taid(Loss):
         beta: how much of the smoothed progress is kept per step.
     """
 
+    compares_classes: ClassVar[bool] = True
     t_start: float = Field(default=0.4, ge=0, lt=1)
     t_end: float = Field(default=1.0, gt=0, le=1)
     alpha: float = Field(default=5e-4, ge=0, le=1)

@@ -23,7 +23,8 @@ from pydantic import Field, PrivateAttr, model_validator
 from edgekd.distill.attention_layers import AttentionLayer, attention_layer_of, embeddings_layer
 from edgekd.distill.layer_maps import LayerMap, PairLoss, Rule
 from edgekd.distill.loss import Layers, Outputs, Shapes
-from edgekd.distill.vectors import projection, projector_of, same_length, token_widths, without_padding
+from edgekd.distill.require import projector
+from edgekd.distill.vectors import projection, same_length, token_widths, without_padding
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class TinyBert(PairLoss):
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
-        fit, mask = projector_of(outputs, "tinybert"), outputs.mask
+        fit, mask = projector(outputs, "tinybert"), outputs.mask
         terms: list[Tensor] = []
         for (left, right), (h_s, h_t) in zip(self._attention, fit.heads, strict=True):
             student = _scores(left.qkv(outputs.student_taps), mask, h_s, averaged=h_s != h_t)
