@@ -53,7 +53,7 @@ class Tokenizer:
             text = path.read_text(encoding="utf-8")
             self._tokenizer: Any = library.Tokenizer.from_str(text)
             model = cast(dict[str, Any], read_json(path).get("model") or {})
-        except Exception as error:
+        except Exception as error:  # the library raises nothing more specific
             raise DataError(f"the tokenizer cannot be read: {error}", where=path) from error
         padding = self._tokenizer.padding
         pad = [self._tokenizer.token_to_id(name) for name in PAD_TOKENS]
