@@ -168,7 +168,7 @@ def place_artifact(context: Context, data: PreparedData, variant: Variant, files
     arrays = data.open()
     test = arrays.indices("test")[:PROBE_SAMPLES]
     recorded = arrays.preprocess.to_json()
-    if recorded.get("kind") == "text":
+    if arrays.kind == "text":
         shutil.copyfile(data.entry.folder / recorded["tokenizer"], staging / recorded["tokenizer"])
         inputs: tuple[NDArray[Any], ...] = arrays.inputs(test)
         ids, mask = inputs[0], inputs[-1]

@@ -26,7 +26,7 @@ TIMED_SAMPLES = 256
 def test_files(data: PreparedData) -> Path | tuple[Path, Path]:
     """The stored samples of all splits, as the agent reads them."""
     folder = data.entry.folder
-    if data.open().preprocess.to_json().get("kind") == "text":
+    if data.open().kind == "text":
         return folder / "tokens.npy", folder / "offsets.npy"
     return folder / "images.npy"
 
