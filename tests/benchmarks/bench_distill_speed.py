@@ -32,6 +32,8 @@ from edgekd.models.source import MODELS
 from edgekd.progress import QUIET
 
 BATCH, STEPS = 128, 12
+TRAIN: dict[str, Any] = {"epochs": 1, "optimizer": {"sgd": {"lr": 0.001}}, "threads": 1}
+"""A low rate: features of an untrained teacher are large, and what diverges is not timed."""
 FEATURES: dict[str, Any] = {
     "hint": {"pairs": "uniform"},
     "low_rank": {"pairs": "uniform"},
@@ -67,7 +69,7 @@ def network(depth: int) -> nn.Module:
 def epoch_s(data: ImageData, losses: list[Any], work: Path, cache: TeacherCache | None = None) -> float:
     """CPU seconds of one epoch, without the first look at the networks and the last checkpoint."""
     section = DistillSection.model_validate(
-        {"losses": losses, "train": {"epochs": 1, "batch_size": BATCH, "threads": 1}}
+        {"losses": losses, "train": {**TRAIN, "batch_size": BATCH}}
     )
     teacher = None if cache is not None else network(56)
     start = time.process_time()
