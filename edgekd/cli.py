@@ -194,7 +194,7 @@ def methods(
     json_: Json = False,
 ) -> None:
     """List what a recipe can name, with its papers: losses, compressors, formats, readers, models and more."""
-    from edgekd.listing import families, method_table
+    from edgekd.catalogue import families, method_table
 
     chosen = families(family, find)
     print(json.dumps(chosen, indent=1) if json_ else method_table(chosen))

@@ -1,25 +1,17 @@
-"""What `edgekd targets`, `methods`, `doctor` and `new` show. Imports no torch and no runtime."""
+"""What `edgekd targets`, `doctor` and `new` show. Imports no torch and no runtime."""
 
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgekd.backends import versions
 from edgekd.errors import RecipeError, StoreError, TargetError, nearest
-from edgekd.family import Family
 from edgekd.target import Target
 
 RECIPES = Path(__file__).parent / "recipes"
-NAME = r"[A-Z][\w'-]+"
-CITATION = re.compile(
-    rf"(?P<authors>(?P<first>{NAME})(?:(?:, and |, | and | & ){NAME})*(?: et al\.)?)"
-    r"(?:,| \(|,? \()? ?(?P<year>(?:19|20)\d\d)\b(?!\.\d)"
-)
-LINK = re.compile(r"https?://[^\s,;)]+[^\s,;).]")
 
 EXTRAS = {
     "onnx": ("onnx", "onnxruntime", "onnxscript"),
@@ -31,98 +23,6 @@ EXTRAS = {
     "tune": ("optuna",),
     "datasets": ("datasets",),
 }
-
-
-def all_families() -> dict[str, Family[Any]]:
-    """Every family a recipe can name, by the word for one of its members."""
-    from edgekd.compress.compressor import METHODS
-    from edgekd.compress.ranges_family import RANGES
-    from edgekd.data.reader import READERS
-    from edgekd.distill.loss import LOSSES
-    from edgekd.distill.optimizer import OPTIMIZERS
-    from edgekd.distill.schedule import SCHEDULES
-    from edgekd.distill.strategy import STRATEGIES
-    from edgekd.export import FORMATS
-    from edgekd.models.init import INITS
-    from edgekd.models.source import MODELS
-
-    return {
-        "reader": READERS,
-        "model": MODELS,
-        "init": INITS,
-        "loss": LOSSES,
-        "strategy": STRATEGIES,
-        "optimizer": OPTIMIZERS,
-        "schedule": SCHEDULES,
-        "compressor": METHODS,
-        "ranges": RANGES,
-        "format": FORMATS,
-    }
-
-
-def families(name: str | None, find: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
-    """Family to method to its one-line summary and its papers.
-
-    Args:
-        name: only this family; None lists all.
-        find: only methods whose name or docstring has all of these words, in any case: a paper's title, an author.
-
-    Raises:
-        RecipeError: there is no such family, or nothing is found.
-    """
-    known = all_families()
-    if name is not None and name not in known:
-        raise RecipeError(
-            f"there is no family '{name}'{nearest(name, known)}",
-            accepted=", ".join(known),
-            hint="edgekd methods lists them all",
-        )
-    words = (find or "").casefold().split()
-    found = {
-        key: {
-            method: {"summary": text.split("\n")[0], "papers": papers(text)}
-            for method, text in family.docstrings().items()
-            if all(word in f"{method}\n{text}".casefold() for word in words)
-        }
-        for key, family in known.items()
-        if name in (None, key)
-    }
-    if not any(found.values()):
-        raise RecipeError("no method's name or description has these words", received=find, hint="try fewer words")
-    return {key: methods for key, methods in found.items() if methods}
-
-
-def papers(docstring: str) -> list[str]:
-    """The papers that a docstring names by authors and year, each once, with the link that follows them.
-
-    `Hinton, Vinyals, Dean 2015, Distilling the Knowledge ..., https://arxiv.org/abs/1503.02531` becomes
-    `Hinton, Vinyals, Dean 2015, https://arxiv.org/abs/1503.02531`.
-    """
-    text = " ".join(docstring.split())
-    cited = list(CITATION.finditer(text))
-    ends = [*(match.start() for match in cited[1:]), len(text)]
-    links = [LINK.search(text[match.end() : end]) for match, end in zip(cited, ends, strict=False)]
-    # The first line may name in short, without the link, whom the last lines name in full.
-    linked = {(match["first"], match["year"]) for match, link in zip(cited, links, strict=True) if link}
-    found = [
-        f"{match['authors']} {match['year']}" + (f", {link[0]}" if link else "")
-        for match, link in zip(cited, links, strict=True)
-        if link or (match["first"], match["year"]) not in linked
-    ]
-    return list(dict.fromkeys(found))
-
-
-def method_table(chosen: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
-    """Plain text: a family's name, its methods below, each with its papers."""
-    width = max(len(method) for found in chosen.values() for method in found)
-    blocks: list[str] = []
-    for family, found in chosen.items():
-        lines = [family]
-        for method, known in found.items():
-            lines.append(f"  {method:<{width}}  {known['summary']}")
-            lines += [f"  {'':<{width}}  [{paper}]" for paper in known["papers"]]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
 
 
 def target_table() -> str:

@@ -1,4 +1,4 @@
-"""Several teachers read as one: a weighted mean of their logits, sample by sample.
+"""Several teachers (multi-teacher, CA-MKD) read as one: a weighted mean of their logits, sample by sample.
 
 With logits z_m of M teachers and shares w_m >= 0 that sum to 1:
 

@@ -2,8 +2,9 @@
 
 Teacher, data, batches and augmentation are those of `bench_cifar10`, whose folder and results are shared. A method that
 compares inner layers runs the teacher in every step, on the pixels that the others' cached outputs were made of. The
-share of the gap that a method closes is (its mean - the student alone) / (teacher - the student alone). Needs
-EDGEKD_DATA; interrupted, it goes on where it stopped.
+share of the gap that a method closes is (its mean - the student alone) / (teacher - the student alone). "alternate"
+starts the student from every third block of the teacher; by itself it learns from the labels only. Needs EDGEKD_DATA;
+interrupted, it goes on where it stopped.
 Bound by: training on the CPU (about an hour per seed on one core).
 
     python -m tests.benchmarks.bench_methods [--methods NAME ...] [--seeds 0 1 2] [--student 20]
@@ -42,6 +43,7 @@ METHODS: dict[str, list[Any]] = {
     "rkd": [CE, KL, "rkd"],
     "similarity": [CE, KL, "similarity"],
     "crd": [CE, KL, "crd"],
+    "alternate": ["ce"],
     "alternate + kl": [CE, KL],
     "alternate + kl + attention": [CE, KL, {"attention": {"pairs": "uniform"}}],
 }

@@ -1,4 +1,4 @@
-"""Attention transfer, the student looks where the teacher looks: Zagoruyko, Komodakis 2017.
+"""Attention transfer (AT), the student looks where the teacher looks: Zagoruyko, Komodakis 2017.
 
 The attention map of a feature map F (B, C, H, W) is the mean over channels of its squares, flattened and normalised:
 

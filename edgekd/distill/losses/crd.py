@@ -1,4 +1,4 @@
-"""Contrastive representation distillation, against samples of a memory bank: Tian, Krishnan, Isola 2020.
+"""Contrastive representation distillation (CRD), against samples of a memory bank: Tian, Krishnan, Isola 2020.
 
 With u_i = s_i W_s / ||.|| and v_i = t_i W_t / ||.|| the embeddings (D wide) of student and teacher for sample i, K
 negatives per positive, a temperature tau and the normalisation z of noise-contrastive estimation:

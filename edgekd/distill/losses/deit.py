@@ -1,4 +1,4 @@
-"""Distillation token of vision transformers, with a head of its own: Touvron et al. 2021.
+"""DeiT, a distillation token of vision transformers, with a head of its own: Touvron et al. 2021.
 
 The student has two heads: z on the class token, learning from the labels y, and z_d on the distillation token, learning
 from the teacher's logits t:

@@ -1,4 +1,4 @@
-"""Decoupled knowledge distillation, the label's class and the others weighed apart: Zhao et al. 2022.
+"""Decoupled knowledge distillation (DKD), the label's class and the others weighed apart: Zhao et al. 2022.
 
 With p = softmax(t / T) of the teacher, q = softmax(s / T) of the student, label y, and p^, q^ the distributions among
 the other classes, p^_k = p_k / (1 - p_y) for k != y:

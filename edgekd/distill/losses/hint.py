@@ -1,4 +1,4 @@
-"""Hint, a student's features imitate a teacher's through a learned adapter: Romero et al. 2015.
+"""Hint (FitNets), a student's features imitate a teacher's through a learned adapter: Romero et al. 2015.
 
 With student map F_s (B, C_s, H_s, W_s), teacher map F_t (B, C_t, H_t, W_t) and adapter r, by default a 1x1 convolution
 with bias, C_s -> C_t:

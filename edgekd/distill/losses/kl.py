@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergence from the teacher's softened probabilities: Hinton, Vinyals, Dean 2015.
+"""Knowledge distillation (KD), divergence from the teacher's softened probabilities: Hinton, Vinyals, Dean 2015.
 
 With teacher logits t, student logits s and temperature T:
 

@@ -1,4 +1,4 @@
-"""Masked generative distillation, the teacher's map made from a masked student's: Yang et al. 2022.
+"""Masked generative distillation (MGD), the teacher's map made from a masked student's: Yang et al. 2022.
 
 With student map F_s, teacher map F_t (B, C_t, H, W), an align convolution f (1x1, C_s -> C_t), a random mask M and a
 generation block G (3x3 convolution, ReLU, 3x3 convolution, C_t -> C_t):

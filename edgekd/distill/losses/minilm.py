@@ -1,4 +1,4 @@
-"""MiniLMv2, relations between a layer's queries, keys and values: Wang et al. 2021.
+"""MiniLM (v2), relations between a layer's queries, keys and values: Wang et al. 2021.
 
 Let X be the queries, keys or values of all attention heads of one layer side by side (B, T, H), split anew into A
 relation heads of d = H / A:

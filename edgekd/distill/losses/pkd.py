@@ -1,4 +1,4 @@
-"""Patient knowledge distillation, inner [CLS] states become the teacher's: Sun et al. 2019.
+"""Patient knowledge distillation (PKD), inner [CLS] states become the teacher's: Sun et al. 2019.
 
 With the hidden state h (B, D) of the first token after each mapped block, and a learned matrix W where the widths
 differ (the identity otherwise; the paper's students are as wide as their teachers):

@@ -1,4 +1,4 @@
-"""Knowledge review, the teacher's early layers also teach the student's later ones: Chen et al. 2021.
+"""Knowledge review (ReviewKD), the teacher's early layers also teach the student's later ones: Chen et al. 2021.
 
 The pairs of layers are walked from the deepest to the shallowest, each handing on a residual y to the next. At each,
 with student map F_s, teacher map F_t (H_t x W_t), convolutions with batch normalisation c1 (1x1, to the common width M)

@@ -1,4 +1,4 @@
-"""Relational knowledge distillation, by distances and angles between samples: Park et al. 2019.
+"""Relational knowledge distillation (RKD), by distances and angles between samples: Park et al. 2019.
 
 With the student's vectors s_i and the teacher's t_i of a batch of B samples and the Huber loss l (l(x, y) is
 1/2 (x - y)^2 where |x - y| <= 1, else |x - y| - 1/2):

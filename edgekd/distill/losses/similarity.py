@@ -1,4 +1,4 @@
-"""Similarity-preserving distillation: samples alike for the teacher stay alike for the student: Tung, Mori 2019.
+"""Similarity-preserving distillation (SPKD): samples alike for the teacher stay alike for the student: Tung, Mori 2019.
 
 With a layer's activations of a batch flattened to A (B, C H W):
 
