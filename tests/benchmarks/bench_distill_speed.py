@@ -68,9 +68,7 @@ def network(depth: int) -> nn.Module:
 
 def epoch_s(data: ImageData, losses: list[Any], work: Path, cache: TeacherCache | None = None) -> float:
     """CPU seconds of one epoch, without the first look at the networks and the last checkpoint."""
-    section = DistillSection.model_validate(
-        {"losses": losses, "train": {**TRAIN, "batch_size": BATCH}}
-    )
+    section = DistillSection.model_validate({"losses": losses, "train": {**TRAIN, "batch_size": BATCH}})
     teacher = None if cache is not None else network(56)
     start = time.process_time()
     how = section.train
