@@ -113,6 +113,9 @@ def test_importance_by_a_loss_on_classes_is_refused_for_embeddings(start: str, t
         start, start[:-1] + ", importance: magnitude}"
     )
     load_recipe(written(tmp_path, text.replace("distill:", f"  {given}\ndistill:")))
+    untrained = text[: text.index("distill:")] + f"  {start}\n" + text[text.index("targets:") :]
+    with pytest.raises(RecipeError, match="importance: 'taylor' looks at a loss on classes"):
+        load_recipe(written(tmp_path, untrained))
 
 
 def of_embeddings(text: str) -> str:
