@@ -189,6 +189,26 @@ def test_a_student_of_embeddings(text: str, tmp_path: Path) -> None:
     assert rows[1]["quality"]["cosine_with_teacher"] < 1 and rows[1]["accuracy"]["value"] > 0.34
 
 
+@pytest.mark.parametrize("dimensions", ["", ", dimensions: 32"])
+def test_a_narrower_student_of_embeddings_starts_from_its_teacher(dimensions: str, text: str, tmp_path: Path) -> None:
+    """Its embedding is as narrow as its encoder, or as wide as it is told; the loss has a projection for either."""
+    text = of_embeddings(text).replace(", dimensions: 32", dimensions)
+    text = text.replace("distill:", "  init: {width: {importance: magnitude}}\ndistill:")
+    more = "export: {formats: [onnx]}\nbenchmark: {batch_sizes: [1], threads: [1], warmup: 1, runs: 3}\n"
+    loaded = load_recipe(written(tmp_path, text + more))
+    context = Context(loaded.recipe, loaded.raw, Store(tmp_path / "store", QUIET.warn), QUIET)
+    found = run(context, tmp_path / "out", [Target.load("host")]).document
+    assert found is not None
+    (file,), (teacher, student) = found["artifacts"], found["models"]
+    assert teacher["name"].startswith("bert, 2 layers of width 32") and student["name"].endswith("init width")
+    (entry,) = (tmp_path / "store" / "student").glob("*/entry.json")
+    started = json.loads(entry.read_text())["info"]["start"]
+    assert started["copied"] > 10
+    assert started["fresh"] == (["classifier.weight", "classifier.bias"] if dimensions else [])
+    assert file["parity"]["cosine_min"] > 0.9999 and file["accuracy"]["value"] == student["accuracy"]["value"] > 0.6
+    assert ("cosine_with_teacher" in student["quality"]) == bool(dimensions)  # of equal width only
+
+
 def of_tags(text: str, folder: Path) -> str:
     """The recipe with texts whose words are labelled; written into the folder."""
     words, chance = ("my O", "card B", "please O", "app B", "help O", "now O"), random.Random(0)

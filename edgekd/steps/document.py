@@ -47,7 +47,7 @@ def document(
     school: School,
     made: Sequence[Made],
     targets: Sequence[Target],
-    search: dict[str, Any] | None,
+    search: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The report document (see `edgekd.report.document`); `search` is that part of it."""
     models: list[FloatModel | Ensemble] = [*school.models, *school.bounds]
