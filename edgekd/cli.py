@@ -86,7 +86,7 @@ def check(
         return
     if recipe is None:
         raise RecipeError("which recipe?", accepted="edgekd check RECIPE, or edgekd check --schema")
-    loaded = load_recipe(recipe)
+    loaded = load_recipe(recipe, layers=True)
     for warning in loaded.recipe.warnings():
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{recipe}: correct; targets: {', '.join(loaded.recipe.targets)}")

@@ -20,6 +20,7 @@ from edgekd.steps.safeguards import after_teaching, before_teaching
 from edgekd.steps.school import School
 from edgekd.steps.verify import measure, verify
 from edgekd.target import Target
+from edgekd.tune.found import found_for
 
 QUANTIZED: Sequence[Precision] = ("int8",)
 Until = Literal["distill", "compress", "export", "report"]
@@ -60,7 +61,8 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     made = list(make_artifacts(context, data, models, out, targets, check=until == "report"))
     if until == "export":
         return Result(out, None, {})
-    numbers = document(context, school, made, targets)
+    search = found_for(out, context.recipe, data.digest, school.teachers, context.progress.note)
+    numbers = document(context, school, made, targets, search)
     reports = write(numbers, out)
     _raise_on_breach(numbers, reports)
     return Result(out, numbers, reports)

@@ -105,8 +105,12 @@ class LoadedRecipe:
     expanded: dict[str, Any]
 
 
-def load_recipe(path: Path) -> LoadedRecipe:
+def load_recipe(path: Path, *, layers: bool = False) -> LoadedRecipe:
     """Reads and checks a recipe.
+
+    Args:
+        path: the file.
+        layers: also builds its networks where something it says depends on their layers, which takes seconds.
 
     Raises:
         RecipeError: everything that is wrong with it, one line each.
@@ -135,6 +139,10 @@ def load_recipe(path: Path) -> LoadedRecipe:
         from edgekd.tune.space import space_problems
 
         problems += space_problems(search, expanded, lambda changed: validated(changed, path.parent)[1])
+    if recipe is not None and layers:
+        from edgekd.architecture_rules import architecture_problems
+
+        problems += architecture_problems(recipe)
     if problems or recipe is None:
         raise RecipeError(_listing(path, node, problems))
     return LoadedRecipe(recipe, raw, path, expanded)

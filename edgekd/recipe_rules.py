@@ -178,6 +178,8 @@ def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem((*where, "train"), "labels train classes; a teacher of embeddings is used as it is")
         if section.train is not None and section.train.augment and kind == "text":
             yield Problem((*where, "train", "augment"), "crops and flips are for images")
+    if data.task == "embedding":
+        yield from _importance_problems(recipe)
     if distill is None:
         return
     if distill.train.augment and kind == "text":
@@ -193,12 +195,16 @@ def _embedding_problems(recipe: Recipe, distill: DistillSection) -> Iterator[Pro
     for index, loss in enumerate(distill.losses):
         if loss.compares_classes:
             yield Problem(("distill", "losses", index), f"'{loss.method_name}' compares classes; embeddings have none")
+    if "student_alone" in distill.baselines:
+        yield Problem(("distill", "baselines"), "'student_alone' learns classes; an embedding needs its teacher")
+
+
+def _importance_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Of a student that starts from a teacher of embeddings, whether or not it is distilled afterwards."""
     for key in ("init", "prune"):
         if getattr(getattr(recipe.student, key), "importance", None) == "taylor":
             message = "'taylor' looks at a loss on classes, which embeddings do not have; give 'magnitude'"
             yield Problem(("student", key, "importance"), message)
-    if "student_alone" in distill.baselines:
-        yield Problem(("distill", "baselines"), "'student_alone' learns classes; an embedding needs its teacher")
 
 
 def _dynamic_problems(recipe: Recipe) -> Iterator[Problem]:

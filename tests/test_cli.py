@@ -56,6 +56,16 @@ def test_mistakes(edgekd: Cli, tmp_path: Path, arguments: list[str], code: int, 
     assert expected in done.stderr and "Traceback" not in done.stderr
 
 
+def test_the_package_runs_as_a_module(edgekd: Cli, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgekd"]
+    done = subprocess.run([*command, "targets"], check=True, capture_output=True, text=True)
+    assert done.stdout == edgekd("targets").stdout
+    wrong = subprocess.run(
+        [*command, "check", "absent.yaml"], check=False, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr and "cannot be read" in wrong.stderr
+
+
 def test_results_go_to_stdout_as_json(edgekd: Cli) -> None:
     assert "raspberry-pi-4" in json.loads(edgekd("targets", "--json").stdout)
     assert json.loads(edgekd("targets", "raspberry-pi-4", "--json").stdout)["architecture"] == "aarch64"

@@ -113,6 +113,9 @@ def test_importance_by_a_loss_on_classes_is_refused_for_embeddings(start: str, t
         start, start[:-1] + ", importance: magnitude}"
     )
     load_recipe(written(tmp_path, text.replace("distill:", f"  {given}\ndistill:")))
+    untrained = text[: text.index("distill:")] + f"  {start}\n" + text[text.index("targets:") :]
+    with pytest.raises(RecipeError, match="importance: 'taylor' looks at a loss on classes"):
+        load_recipe(written(tmp_path, untrained))
 
 
 def of_embeddings(text: str) -> str:
@@ -184,6 +187,26 @@ def test_a_student_of_embeddings(text: str, tmp_path: Path) -> None:
         and rows[0]["quality"]["calibration_error"] is None
     )
     assert rows[1]["quality"]["cosine_with_teacher"] < 1 and rows[1]["accuracy"]["value"] > 0.34
+
+
+@pytest.mark.parametrize("dimensions", ["", ", dimensions: 32"])
+def test_a_narrower_student_of_embeddings_starts_from_its_teacher(dimensions: str, text: str, tmp_path: Path) -> None:
+    """Its embedding is as narrow as its encoder, or as wide as it is told; the loss has a projection for either."""
+    text = of_embeddings(text).replace(", dimensions: 32", dimensions)
+    text = text.replace("distill:", "  init: {width: {importance: magnitude}}\ndistill:")
+    more = "export: {formats: [onnx]}\nbenchmark: {batch_sizes: [1], threads: [1], warmup: 1, runs: 3}\n"
+    loaded = load_recipe(written(tmp_path, text + more))
+    context = Context(loaded.recipe, loaded.raw, Store(tmp_path / "store", QUIET.warn), QUIET)
+    found = run(context, tmp_path / "out", [Target.load("host")]).document
+    assert found is not None
+    (file,), (teacher, student) = found["artifacts"], found["models"]
+    assert teacher["name"].startswith("bert, 2 layers of width 32") and student["name"].endswith("init width")
+    (entry,) = (tmp_path / "store" / "student").glob("*/entry.json")
+    started = json.loads(entry.read_text())["info"]["start"]
+    assert started["copied"] > 10
+    assert started["fresh"] == (["classifier.weight", "classifier.bias"] if dimensions else [])
+    assert file["parity"]["cosine_min"] > 0.9999 and file["accuracy"]["value"] == student["accuracy"]["value"] > 0.6
+    assert ("cosine_with_teacher" in student["quality"]) == bool(dimensions)  # of equal width only
 
 
 def of_tags(text: str, folder: Path) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from edgekd.distill.ramp import Weight
+from edgekd.distill.ramp import Temperature, Weight
 from edgekd.family import Family, Method
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ class Loss(Method):
         looks_inside: the loss compares inner layers of the teacher, so that the teacher runs in every step.
         compares_classes: the loss reads the logits as classes, so that embeddings cannot be its subject.
         learns_labels: the loss holds a cross-entropy with the labels.
-        softens_logits: a field `temperature`, where there is one, divides the teacher's logits as they are.
         weight: factor of this term, a number or a ramp over the training; weights are used as given and need not sum
             to 1.
     """
@@ -98,7 +97,6 @@ class Loss(Method):
     looks_inside: ClassVar[bool] = False
     compares_classes: ClassVar[bool] = False
     learns_labels: ClassVar[bool] = False
-    softens_logits: ClassVar[bool] = True
     weight: Weight = 1.0
 
     def resolve(self, layers: Layers) -> Self:
@@ -116,6 +114,10 @@ class Loss(Method):
     def compares_layers(self) -> bool:
         """Whether the loss compares inner layers of the teacher, so that the teacher runs in every step."""
         return self.looks_inside or bool(self.taps()[1])
+
+    def softening(self) -> Temperature | None:
+        """What divides the teacher's logits as they are; None where nothing does."""
+        return getattr(self, "temperature", None) if self.compares_classes else None
 
     def build(self, shapes: Shapes) -> nn.Module | None:
         """A module that is trained with the student and dropped afterwards. Its buffers are part of every checkpoint.

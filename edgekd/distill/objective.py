@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.distill.attention_layers import head_counts
+from edgekd.distill.layer_names import require_layers, resolved
 from edgekd.distill.loss import Layers, Loss, Outputs, Shape, Shapes
 from edgekd.distill.ramp import mean_of, value_at
 from edgekd.distill.taps import Taps
@@ -61,8 +62,8 @@ class Objective:
         if not any(mean_of(loss.weight) for loss in losses):
             raise RecipeError("there is nothing to learn from", where="losses", accepted="a loss of weight above 0")
         layers = Layers(_layer_names(student), [] if teacher is None else _layer_names(teacher))
-        self._losses = losses = [loss.resolve(layers) for loss in losses]
         self.names = term_names(losses)
+        self._losses = losses = [resolved(loss, term, layers) for loss, term in zip(losses, self.names, strict=True)]
         pairs = [loss.taps() for loss in losses]
         teacher_layers = [name for _, names in pairs for name in names]
         if teacher_layers and teacher is None:
@@ -71,6 +72,8 @@ class Objective:
                 received=", ".join(name for name, (_, names) in zip(self.names, pairs, strict=True) if names),
                 hint="give the recipe a teacher section",
             )
+        for loss, term in zip(losses, self.names, strict=True):
+            require_layers(loss, term, layers)
         with ExitStack() as stack:
             self._student_taps = stack.enter_context(Taps(student, [n for names, _ in pairs for n in names], "student"))
             self._teacher_taps = None

@@ -87,8 +87,7 @@ def _gap(teaching: Teaching) -> list[str]:
 def _temperatures(teaching: Teaching, losses: Sequence[Loss]) -> list[str]:
     """Of the losses that soften the teacher's logits as they are; others use a temperature for something else."""
     found: list[str] = []
-    softening = [loss for loss in losses if loss.compares_classes and loss.softens_logits and mean_of(loss.weight)]
-    named = [(loss, getattr(loss, "temperature", None)) for loss in softening]
+    named = [(loss, loss.softening()) for loss in losses if mean_of(loss.weight)]
     for loss, temperature in ((loss, end) for loss, number in named if number is not None for end in ends(number)):
         share = entropy_share(teaching.logits, temperature)
         what = f"{loss.method_name}: at temperature {temperature:g} the teacher's soft labels on the validation split"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from edgekd.errors import ModelError, nearest
+from edgekd.distill.layer_names import Missing
+from edgekd.errors import ModelError
 from edgekd.models.modules import named_modules
-
-LISTED_LAYERS = 60
 
 
 class Taps:
@@ -35,20 +34,18 @@ class Taps:
         ModelError: a layer does not exist (the message lists those that do), or does not put out a tensor first.
     """
 
-    def __init__(self, model: nn.Module, layers: Iterable[str], role: str) -> None:
+    def __init__(self, model: nn.Module, layers: Iterable[str], role: Literal["student", "teacher"]) -> None:
         self.values: dict[str, Tensor] = {}
         self._role = role
         existing = {name: module for name, module in named_modules(model) if name}
         wanted = list(dict.fromkeys(layers))
         missing = [name for name in wanted if name not in existing]
         if missing:
-            names = list(existing)
-            shown = ", ".join(names[:LISTED_LAYERS])
-            more = f" and {len(names) - LISTED_LAYERS} more" if len(names) > LISTED_LAYERS else ""
+            first = Missing(role, missing[0], list(existing))
             raise ModelError(
-                f"the {role} has no layer '{missing[0]}'{nearest(missing[0], names)}",
+                f"the {role} has no layer '{first.name}'{first.close}",
                 received=", ".join(missing),
-                accepted=shown + more,
+                accepted=first.accepted,
             )
         self._modules = {name: existing[name] for name in wanted}
         self.layers = wanted

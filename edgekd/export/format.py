@@ -48,6 +48,7 @@ class Format(Method):
         stand_in: the runtime that evaluates the file where its own exists only on the device; the artifact then carries
             the agent along. None: its own runtime can be installed anywhere.
         dynamic: it can have activations quantized at run time.
+        dynamic_group: where it is, a layer's inputs are quantized in groups of so many, which must divide their number.
         activations: the integer grid that the format quantizes activations to, for which ranges are chosen.
     """
 
@@ -55,6 +56,7 @@ class Format(Method):
     runtime: ClassVar[str] = ""
     stand_in: ClassVar[str | None] = None
     dynamic: ClassVar[bool] = True
+    dynamic_group: ClassVar[int] = 1
     activations: ClassVar[Literal["asymmetric", "symmetric"]] = "asymmetric"
 
     @abstractmethod

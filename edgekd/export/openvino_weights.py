@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from edgekd.backends import need
 from edgekd.compress import affine
 from edgekd.errors import ExportError
+from edgekd.export.formats.openvino import OpenVino
 from edgekd.export.onnx_graph import BoundGraph
 
-# Divides the width of every common transformer; smaller groups are no slower, as one is one vector of the kernel.
-GROUP = 32
+GROUP = OpenVino.dynamic_group
 PROPERTY = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
 
 

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Sequence
 from math import prod
 
 FIXED = "fixed"
-"""Not to be narrowed: inputs, outputs, spatial sizes, and whatever passes an operator without a rule."""
+"""Not to be narrowed: inputs, spatial sizes, and whatever passes an operator without a rule."""
+WHOLE = "whole"
+"""Read by more than weights, as a norm or the network's own output: narrower only in a student that is built so."""
 STREAM = "stream"
 """Added to the output of another layer: the residual stream."""
 HEADS = "heads"
@@ -28,7 +30,7 @@ class Atom:
 
     Attributes:
         size: number of units.
-        marks: what is known of it: `FIXED`, `STREAM`, `HEADS`, `HEAD_DIM`.
+        marks: what is known of it: `FIXED`, `WHOLE`, `STREAM`, `HEADS`, `HEAD_DIM`.
         parts: the atoms that it was split into, outer first; or the one that it was made one with; or nothing.
     """
 

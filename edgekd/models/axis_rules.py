@@ -17,6 +17,7 @@ from edgekd.models.axes import (
     HEAD_DIM,
     HEADS,
     STREAM,
+    WHOLE,
     Dims,
     Factors,
     fresh,
@@ -176,7 +177,7 @@ def _reduce(call: Call) -> Dims | None:
     dims = call["self"]
     reduced: set[int] = {dim % len(dims) for dim in call.value("dim")}
     for dim in reduced:
-        mark(dims[dim], FIXED)
+        mark(dims[dim], WHOLE if call.name == "linalg_vector_norm" else FIXED)  # a mean depends on the number of units
     kept: Dims = [[] if index in reduced else factors for index, factors in enumerate(dims)]
     return kept if call.value("keepdim") else [kept[index] for index in range(len(dims)) if index not in reduced]
 
@@ -240,11 +241,11 @@ RULES: dict[str, Callable[[Call], Any]] = {
     **_named("transpose", _transpose),
     **_named("unbind", _unbind),
     **_named("select", _select),
-    **_named("mean sum amax", _reduce),
+    **_named("mean sum amax linalg_vector_norm", _reduce),
     **_named("softmax", _softmax),
     **_named("cat", _cat),
     **_named("matmul bmm", _matmul),
     **_named("scaled_dot_product_attention", _attention),
     # Pointwise, though torch does not tag them so.
-    **_named("hardswish dropout to contiguous clone alias detach", pointwise),
+    **_named("hardswish dropout expand_as to contiguous clone alias detach", pointwise),
 }

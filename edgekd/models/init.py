@@ -8,7 +8,7 @@ blocks of layers, the init says which teacher block each student block is copied
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from edgekd.errors import ModelError
 from edgekd.family import Family, Method
@@ -22,7 +22,13 @@ SHOWN = 10
 
 
 class Init(Method):
-    """Where the student's first weights come from."""
+    """Where the student's first weights come from.
+
+    Attributes:
+        hint: what to do about a student that no tensor of the teacher fits.
+    """
+
+    hint: ClassVar[str] = "choose a student of the teacher's family, or init: {width: {}} for a narrower one"
 
     def check(self, stages: Mapping[str, tuple[int, int]]) -> None:
         """Refuses a choice of blocks that these networks do not have.
@@ -75,7 +81,7 @@ def initialise(
             where="student.init",
             received="the student has " + ", ".join(rows),
             accepted="the names of the teacher: " + ", ".join(others),
-            hint="choose a student of the teacher's family, or init: {width: {}} for a narrower one",
+            hint=init.hint,
         )
     student.load_state_dict(found, strict=False)
     return {"copied": len(found), "fresh": [name for name in own if name not in found]}

@@ -133,12 +133,12 @@ def _check(model: nn.Module, expected: Tensor, example: Sequence[Tensor]) -> Non
 
 def inner_widths(found: Widths, kind: str) -> list[Atom]:
     """The widths of one kind that one place makes and another reads, outside of the residual stream."""
-    from edgekd.models.axes import FIXED, HEAD_DIM, HEADS, STREAM
+    from edgekd.models.axes import FIXED, HEAD_DIM, HEADS, STREAM, WHOLE
 
     atoms = [
         atom
         for atom in found.made
-        if atom in found.read and atom.size > 1 and not atom.marks & {FIXED, STREAM, HEAD_DIM}
+        if atom in found.read and atom.size > 1 and not atom.marks & {FIXED, WHOLE, STREAM, HEAD_DIM}
     ]
     if kind == "heads":
         return [atom for atom in atoms if HEADS in atom.marks]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from edgekd.errors import ModelError
-from edgekd.models.axes import FIXED, Atom, Dims, Factors, fresh, leaves, mark, size_of
+from edgekd.models.axes import FIXED, WHOLE, Atom, Dims, Factors, fresh, leaves, mark, size_of
 from edgekd.models.axis_rules import RULES, Call, pointwise
 from edgekd.models.modules import evaluating
 
@@ -102,7 +102,7 @@ class _Walk:
             elif node.op == "call_function":
                 self.values[node] = self._call(node)
             elif node.op == "output":
-                self._fix(node)
+                self._mark(node, WHOLE)
 
     def _placeholder(self, node: fx.Node, name: str | None) -> None:
         own = name in self.stored and name not in self.shared
@@ -118,7 +118,7 @@ class _Walk:
         schema = getattr(node.target, "_schema", None)
         value = node.meta.get("val")
         if schema is None or value is None:
-            return self._fix(node)
+            return self._mark(node, FIXED)
         given = dict(zip((argument.name for argument in schema.arguments), node.args, strict=False))
         name = schema.name.split("::")[-1].rstrip("_")
         call = Call(node, name, {**given, **node.kwargs}, self.values, self.names, self.layers)
@@ -128,14 +128,13 @@ class _Walk:
         several = cast("list[Dims]", found if isinstance(value, list | tuple) else [found])
         if found is not None and [tuple(map(size_of, dims)) for dims in several] == shapes:
             return found
-        self._fix(node)
+        self._mark(node, FIXED)
         unknown = [[fresh(size, FIXED) for size in shape] for shape in shapes]
         return unknown if isinstance(value, list | tuple) else unknown[0]
 
-    def _fix(self, node: fx.Node) -> None:
+    def _mark(self, node: fx.Node, name: str) -> None:
         for source in node.all_input_nodes:
-            for item in _flat(self.values.get(source)):
-                mark([item], FIXED)
+            mark(_flat(self.values.get(source)), name)
 
 
 def _flat(value: Any) -> Factors:

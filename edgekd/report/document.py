@@ -358,9 +358,11 @@ class SearchTrial(Part):
 
 
 class Search(Part):
-    """The search whose winner the run is.
+    """The search that belongs to the run's recipe.
 
     Attributes:
+        finished: day on which its last trial ended, `2026-01-31`.
+        networks: what the run's networks were trained with: the winner's values, or the recipe's own.
         fraction: share of the training split that trials learnt from.
         space: key of the recipe to its range or choices.
         best: number of the winning trial.
@@ -368,6 +370,8 @@ class Search(Part):
         front: numbers of the complete trials that no other beats in both accuracy and parameters, smallest first.
     """
 
+    finished: str | None = None
+    networks: Literal["winner", "recipe"] = "winner"
     objectives: list[str]
     fraction: Fraction
     validation_samples: int

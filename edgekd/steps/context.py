@@ -22,7 +22,6 @@ class Context:
         raw: the recipe as written, for manifests and reports.
         store: where results are kept.
         progress: where progress is shown.
-        search: what a search found whose winner this run is, for the report; None otherwise.
         programs: folded networks of this process by weights digest, so that formats share captured graphs.
     """
 
@@ -30,5 +29,4 @@ class Context:
     raw: dict[str, Any]
     store: Store
     progress: Progress
-    search: dict[str, Any] | None = None
     programs: dict[str, Program] = field(default_factory=dict["str", "Program"])

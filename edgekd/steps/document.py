@@ -42,8 +42,14 @@ class Made:
     misfits: list[str]
 
 
-def document(context: Context, school: School, made: Sequence[Made], targets: Sequence[Target]) -> dict[str, Any]:
-    """The report document (see `edgekd.report.document`)."""
+def document(
+    context: Context,
+    school: School,
+    made: Sequence[Made],
+    targets: Sequence[Target],
+    search: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The report document (see `edgekd.report.document`); `search` is that part of it."""
     models: list[FloatModel | Ensemble] = [*school.models, *school.bounds]
     teacher = next((model for role in TEACHING for model in models if model.role == role), None)
     data = school.data
@@ -64,7 +70,7 @@ def document(context: Context, school: School, made: Sequence[Made], targets: Se
         "artifacts": artifacts,
         "gates": gates,
         "targets": [_target_row(target) for target in targets],
-        "search": context.search,
+        "search": search,
         "forgetting": school.forgetting(),
         "warnings": [
             *context.recipe.warnings(),

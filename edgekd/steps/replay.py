@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 from edgekd.backends import versions
 from edgekd.data import Reader
 from edgekd.data.arrays import SPLITS, ImageData
+from edgekd.data.dataset import Dataset
+from edgekd.data.ragged import Ragged
 from edgekd.data.section import Normalize
+from edgekd.data.texts import TextData
 from edgekd.errors import DataError
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData, prepare_data, seen_data
@@ -39,14 +42,15 @@ class Rehearsal:
 
 
 def rehearse(context: Context, new: PreparedData, reader: Reader, replay: int) -> Rehearsal:
-    """Prepares the old data as the new data was, its normalisation included, and joins exemplars of it to the new.
+    """Prepares the old data as the new data was, normalisation or tokenizer included, and joins exemplars to the new.
 
     Raises:
         DataError: the two do not have the same classes, or the old one has fewer training samples than `replay`.
     """
-    preprocess = new.entry.info["preprocess"]
-    normalize = Normalize(mean=preprocess["mean"], std=preprocess["std"])
-    old = prepare_data(context, context.recipe.data.model_copy(update={"reader": reader, "normalize": normalize}))
+    preprocess, changes = new.entry.info["preprocess"], dict[str, Any](reader=reader)
+    if reader.kind == "image":
+        changes["normalize"] = Normalize(mean=preprocess["mean"], std=preprocess["std"])
+    old = prepare_data(context, context.recipe.data.model_copy(update=changes))
     if old.entry.info["classes"] != new.entry.info["classes"]:
         raise DataError(
             "the old and the new data have different classes",
@@ -66,7 +70,7 @@ def rehearse(context: Context, new: PreparedData, reader: Reader, replay: int) -
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
-        first, second = cast(ImageData, new.open()), cast(ImageData, old.open())  # `Continual.reasons` refuses texts
+        first, second = new.open(), old.open()
         return _join(first, second, exemplars(second, replay, seed), folder)
 
     joined = seen_data(context.store.get("replay", inputs, build))
@@ -74,7 +78,7 @@ def rehearse(context: Context, new: PreparedData, reader: Reader, replay: int) -
     return Rehearsal(old, joined, fresh, fresh + replay)
 
 
-def exemplars(data: ImageData, count: int, seed: int) -> NDArray[np.int64]:
+def exemplars(data: Dataset, count: int, seed: int) -> NDArray[np.int64]:
     """`count` training samples, drawn by the seed, as evenly over the classes as they have them."""
     train = data.indices("train")
     if count > len(train):
@@ -92,13 +96,19 @@ def exemplars(data: ImageData, count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(shuffled[np.argsort(turn, kind="stable")[:count]])
 
 
-def _join(new: ImageData, old: ImageData, rows: NDArray[np.int64], folder: Path) -> dict[str, Any]:
-    """Writes what `ImageData.load` opens."""
-    np.save(folder / "images.npy", np.concatenate([new.images, old.images[rows]]))
+def _join(new: Dataset, old: Dataset, rows: NDArray[np.int64], folder: Path) -> dict[str, Any]:
+    """Writes what `load_data` opens; the calibration samples are the new data's."""
+    if isinstance(new, TextData):  # of whole texts with one class each: `Continual.reasons` refuses others
+        replayed_texts = [cast(TextData, old).texts[row] for row in rows]
+        Ragged.of([*(new.texts[row] for row in range(len(new.texts))), *replayed_texts]).save(folder, "")
+        new.calibration.save(folder, "calibration_")
+    else:
+        first, second = cast(ImageData, new), cast(ImageData, old)
+        np.save(folder / "images.npy", np.concatenate([first.images, second.images[rows]]))
+        np.save(folder / "calibration.npy", first.calibration)
     np.save(folder / "labels.npy", np.concatenate([new.labels, old.labels[rows]]))
     replayed = np.full(len(rows), SPLITS.index("train"), np.uint8)
     np.save(folder / "split.npy", np.concatenate([new.split, replayed]))
-    np.save(folder / "calibration.npy", new.calibration)
     facts = {**new.facts, "replayed": len(rows), "sha256": f"{new.facts['sha256']}+{old.facts['sha256']}"}
     (folder / "data.json").write_text(json.dumps(facts, allow_nan=False), encoding="utf-8")
     return facts

@@ -103,9 +103,10 @@ class School:
         self.old = (found.old, old)
         score, classes = self._score(found.old, old)["accuracy"], len(self.data.entry.info["classes"])
         if score is not None and score < 2 / classes:
+            other = "under another normalisation than data.normalize" if reader.kind == "image" else "on other tokens"
             self.warn(
                 f"the student scores {100 * score:.1f} % on the old task before it learns the new one, not far from "
-                "chance: it was trained on other data, or under another normalisation than data.normalize"
+                f"chance: it was trained on other data, or {other}"
             )
         return found
 

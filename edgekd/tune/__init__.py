@@ -56,12 +56,13 @@ def tune(
     from edgekd.steps.context import Context
     from edgekd.store import Store, write_atomically
     from edgekd.target import Target
-    from edgekd.tune.summary import best_recipe
+    from edgekd.tune.found import FOLDER
+    from edgekd.tune.summary import best_recipe, winner_of
     from edgekd.tune.worker import Job
 
     job = Job(
         loaded,
-        out / "search",
+        out / FOLDER,
         store,
         trials,
         None if minutes is None else time.time() + 60 * minutes,
@@ -69,25 +70,26 @@ def tune(
         progress.quiet,
     )
     found = search(job, progress, workers)
-    best = next(row for row in found["trials"] if row["number"] == found["best"])
+    best = winner_of(found)
     path = out / "best.yaml"
     write_atomically(path, best_recipe(job.recipe_with(best["values"]), found, str(loaded.path)))
     progress.note(f"the best trial is number {best['number'] + 1}; its recipe: {path}")
     winner = load_recipe(path)
-    context = Context(winner.recipe, winner.raw, Store(store, progress.warn), progress, search=found)
+    context = Context(winner.recipe, winner.raw, Store(store, progress.warn), progress)
     targets = {board.name: board for board in map(Target.load, winner.recipe.targets)}
     return run(context, out, list(targets.values()))
 
 
 def search(job: Job, progress: Progress, workers: int = 1) -> dict[str, Any]:
-    """Does what is left of the search's trials; returns the report document's `search` part."""
+    """Does what is left of the search's trials; keeps what was found, the report document's `search` part."""
     from edgekd.steps.data import prepare_data
     from edgekd.steps.safeguards import before_teaching
+    from edgekd.tune.found import keep
     from edgekd.tune.study import counted, locked, own_values, recover, repair
-    from edgekd.tune.summary import summary
+    from edgekd.tune.summary import summary, winner_of
     from edgekd.tune.worker import work
 
-    recipe = job.loaded.recipe
+    recipe, context = job.loaded.recipe, job.context(progress)
     with locked(job.folder / "lock") as lock:
         data, teachers = job.prepared(progress)
         repair(job.folder)
@@ -95,12 +97,13 @@ def search(job: Job, progress: Progress, workers: int = 1) -> dict[str, Any]:
         recover(study, own_values(recipe, job.search))
         left = job.trials - sum(map(counted, study.get_trials(deepcopy=False)))
         if left > 0:
-            context = job.context(progress)
             for warning in before_teaching(context, prepare_data(context), teachers):
                 progress.warn(warning)
             progress.note(f"search: {left} of {job.trials} trials to do, {workers} at a time")
             work(job) if workers == 1 else _spawn(job, workers, lock)
         found = summary(study, job.search, len(data.open().indices("validation")))
+        winner = job.recipe_with(winner_of(found)["values"])
+        keep(job.folder, found, recipe, winner, prepare_data(context).digest, teachers)
         shutil.rmtree(job.folder / "trials", ignore_errors=True)
     return found
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekd.backends import need, versions
-from edgekd.models import model_key
 from edgekd.store import key_of, source_digest
+from edgekd.tune.found import subject
 from edgekd.tune.section import SearchSection
 from edgekd.tune.space import PathError, get
 
@@ -32,14 +32,9 @@ DIGITS = 4
 
 def study_name(recipe: Recipe, search: SearchSection, data: PreparedData, teachers: Sequence[FloatModel]) -> str:
     """What decides a trial's score, as a digest: a changed recipe opens another study in the same journal."""
-    distill = recipe.distill
     inputs = {
+        **subject(recipe, data.digest, teachers),
         "search": search.model_dump(mode="json", exclude={"trials"}),
-        "student": model_key(recipe.student),
-        "distill": None if distill is None else distill.model_dump(mode="json"),
-        "seed": recipe.seed,
-        "data": data.digest,
-        "teachers": [teacher.key() for teacher in teachers],
         "code": source_digest("edgekd.distill", "edgekd.models", "edgekd.steps", "edgekd.tune"),
         "versions": versions("torch", "numpy", "optuna"),
     }

@@ -40,6 +40,7 @@ def summary(study: Study, search: SearchSection, validation_samples: int) -> dic
     front = pareto([(trial.user_attrs["parameters"], _accuracy(trial)) for trial in complete])
     importances, reason = _importances(study, search, len(complete))
     return {
+        "finished": max(trial.datetime_complete for trial in trials if trial.datetime_complete).date().isoformat(),
         "objectives": search.objectives,
         "fraction": search.fraction,
         "validation_samples": validation_samples,
@@ -105,10 +106,14 @@ def _importances(study: Study, search: SearchSection, complete: int) -> tuple[di
     return {path: found.get(path, 0.0) / total for path in search.space}, None
 
 
+def winner_of(found: dict[str, Any]) -> dict[str, Any]:
+    """The best trial of what `summary` found."""
+    return next(row for row in found["trials"] if row["number"] == found["best"])
+
+
 def best_recipe(recipe: Recipe, found: dict[str, Any], source: str) -> str:
     """The winner's recipe as YAML, with the search's figures in its head; its paths are absolute."""
-    trials = found["trials"]
-    best = next(row for row in trials if row["number"] == found["best"])
+    trials, best = found["trials"], winner_of(found)
     states = [row["state"] for row in trials]
     head = [
         f"{recipe.name}: the best of {len(trials)} trials of `edgekd tune {source}`.",

@@ -60,3 +60,12 @@ def test_refusals() -> None:
     with pytest.raises(ModelError, match="no layer 'nine'"):
         Objective([LOSSES.parse({"hint": {"student": "0", "teacher": "nine"}})], student, teacher, [EXAMPLE], classes=3)
     assert not any(module._forward_hooks for module in student.modules())
+
+
+def test_a_layer_that_is_not_there_is_told_with_its_loss() -> None:
+    losses = [LOSSES.parse(HINT), LOSSES.parse({"hint": {"student": "zero", "teacher": "1"}})]
+    with pytest.raises(ModelError, match=r"(?s)student has no layer 'zero', which the loss 'hint_2' names.*0, 1, 2, 3"):
+        Objective(losses, network(), network(), [EXAMPLE], classes=3)
+    rule = LOSSES.parse({"hint": {"pairs": {"last": {"student": "stage"}}}})
+    with pytest.raises(ModelError, match=r"^distill\.losses\.hint_2: the student has no numbered layers 'stage'"):
+        Objective([LOSSES.parse(HINT), rule], network(), network(), [EXAMPLE], classes=3)

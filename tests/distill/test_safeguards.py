@@ -55,10 +55,14 @@ def test_each_loss_is_judged_by_its_own_temperature() -> None:
 
 
 def test_a_loss_that_does_not_soften_the_logits_is_not_judged() -> None:
-    class Other(type(LOSSES.parse("kl"))):  # type: ignore[misc]
-        softens_logits = False
+    assert early_warnings(teaching(), losses("ce", {"logit_standardization": {"temperature": 100}})) == []
 
-    assert early_warnings(teaching(), [*losses("ce"), Other(temperature=100)]) == []
+
+def test_deit_has_a_temperature_in_its_soft_variant_alone() -> None:
+    (found,) = early_warnings(teaching(), losses({"deit": {"variant": "soft", "temperature": 100}}))
+    assert "deit: at temperature 100" in found
+    assert early_warnings(teaching(), losses({"deit": {"variant": "hard", "temperature": 100}})) == []
+    assert early_warnings(teaching(margin=60), losses("deit")) == []
 
 
 def test_entropy_share_at_its_ends() -> None:

@@ -96,6 +96,21 @@ def test_the_weakest_filters_go_and_no_others() -> None:
     assert torch.equal(block.bn2.weight, expected.bn2.weight), "the residual stream keeps its width"
 
 
+def test_what_a_norm_or_the_output_reads_is_kept() -> None:
+    """Silencing the weights that read a unit does not silence a norm over it."""
+
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 6), nn.Linear(6, 8), nn.Linear(8, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.normalize(self.c(torch.relu(self.b(nn.functional.normalize(self.a(x), dim=-1)))))
+
+    atoms = inner_widths(widths(Normed(), [torch.randn(2, 4)]), "ffn")
+    assert [atom.size for atom in atoms] == [8]
+
+
 def test_heads_of_bert_by_hand() -> None:
     """Of 4 heads of size 4 in layer 0, two are made strong: their rows of q, k, v and columns of the output stay."""
     model = text()

@@ -48,6 +48,10 @@ class Deit(Loss):
     head: str = "head"
     head_dist: str = "head_dist"
 
+    def softening(self) -> Temperature | None:
+        """The temperature of the soft variant; the hard one has none."""
+        return self.temperature if self.variant == "soft" else None
+
     def taps(self) -> tuple[list[str], list[str]]:
         """The two heads of the student; the teacher is asked for its logits only."""
         return [self.head, self.head_dist], []

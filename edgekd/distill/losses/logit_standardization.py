@@ -33,9 +33,11 @@ class LogitStandardization(Loss):
     """
 
     compares_classes: ClassVar[bool] = True
-    softens_logits: ClassVar[bool] = False
     weight: Weight = 9.0
     temperature: Temperature = 2.0
+
+    def softening(self) -> None:
+        """Nothing: the temperature divides z-scores."""
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""

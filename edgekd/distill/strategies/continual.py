@@ -1,7 +1,7 @@
 """Continual distillation, new data without forgetting the old, with replay: Li, Hoiem 2016.
 
 The student starts from weights that have learnt an old task, `student.weights`. It is trained on the recipe's data (new
-images of the same classes) together with `replay` exemplars of the old training data, drawn evenly over the classes.
+samples of the same classes) together with `replay` exemplars of the old training data, drawn evenly over the classes.
 With s_old the logits of the student as it was and t those of the recipe's teacher, the target of the losses is
 
     on a new sample      (1 - keep) * t + keep * s_old      (without a teacher: s_old, as in the paper)
@@ -9,11 +9,11 @@ With s_old the logits of the student as it was and t those of the recipe's teach
 
 Li and Hoiem give each task a head of its own and add a divergence from the old network's recorded answers on the new
 data; here the tasks share their classes and the head, so that the two targets are mixed (see `distill/ensemble.py`).
-Where the old student is surely wrong on the new images, a large `keep` teaches just that: the default is small.
+Where the old student is surely wrong on the new samples, a large `keep` teaches just that: the default is small.
 Replay of exemplars comes on top: Rebuffi et al. 2017, iCaRL, https://arxiv.org/abs/1611.07725.
 
-Forgetting is the old task's test accuracy before minus after, under the normalisation of the new data, with which the
-student is shipped; fix `data.normalize` to that of the old run when the two differ.
+Forgetting is the old task's test accuracy before minus after, under the normalisation, or on the tokens, of the new
+data, with which the student is shipped; fix `data.normalize` to that of the old run when the two differ.
 
 Li, Hoiem 2016, Learning without Forgetting, https://arxiv.org/abs/1606.09282
 """
@@ -55,8 +55,10 @@ class Continual(Strategy):
             yield "a student that has learnt nothing can forget nothing: give student.weights"
         if len(recipe.all_teachers()) > 1:
             yield "one new teacher at most: give 'teacher' in place of 'teachers'"
-        if recipe.data.reader.kind != "image":
-            yield "the old and the new data are joined as images; texts cannot be replayed"
+        if (kind := recipe.data.reader.kind) != self.old_data.kind:
+            yield f"old_data '{self.old_data.method_name}' gives {self.old_data.kind}s, the recipe's data are {kind}s"
+        if kind == "text" and (recipe.data.task != "sequence_classification" or self.old_data.labels_tokens):
+            yield "texts are replayed with one class each: task sequence_classification, of the old data too"
         if self.old_data == recipe.data.reader:
             yield "old_data is the recipe's own data: nothing is new"
         if recipe.distill and not any(loss.needs_teacher for loss in recipe.distill.losses):

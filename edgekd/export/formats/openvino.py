@@ -29,6 +29,8 @@ class OpenVino(Format):
     """
 
     runtime: ClassVar[str] = "openvino"
+    # Divides the width of every common transformer; smaller groups are no slower, as one is one vector of the kernel.
+    dynamic_group: ClassVar[int] = 32
 
     def identity(self) -> dict[str, Any]:
         """Versions of torch's exporter, of ONNX Runtime's QDQ writer and of OpenVINO."""

@@ -3,7 +3,8 @@
     student tensor = teacher tensor[kept, kept, ...]     kept = the student's number of units of highest importance
 
 Every dimension is an atom or a product of atoms (`axes.py`); one atom keeps the same units wherever it occurs, so a
-hidden dimension that is dropped is dropped along the whole residual stream: embeddings, norms, projections, head. The
+hidden dimension that is dropped is dropped along the whole residual stream: embeddings, norms, projections, head. So a
+narrower encoder of sentences puts out the embedding's kept dimensions, where `dimensions` gives it no other width. The
 depth may differ too: blocks are then taken as by `alternate`. Importance scores: `importance.py`.
 
 Muralidharan et al.: Compact Language Models via Pruning and Knowledge Distillation, https://arxiv.org/abs/2407.14679
@@ -12,7 +13,7 @@ Muralidharan et al.: Compact Language Models via Pruning and Knowledge Distillat
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from edgekd.models.init import corresponding
 from edgekd.models.inits.alternate import Alternate
@@ -31,6 +32,7 @@ class Width(Alternate):
         importance: `taylor` looks at the loss on training samples, `magnitude` at the weights.
     """
 
+    hint: ClassVar[str] = "choose a student of the teacher's family that is narrower or as wide, not wider"
     importance: Literal["magnitude", "taylor"] = "taylor"
 
     def tensors(

@@ -11,6 +11,10 @@ Devlin et al. 2018, BERT, https://arxiv.org/abs/1810.04805
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -110,7 +114,8 @@ class Transformers(ModelSource):
 
         fields = self.config()
         config = library.CONFIG_MAPPING[fields["model_type"]].from_dict(fields)
-        encoder = library.AutoModel.from_config(config, attn_implementation="eager")
+        with _without_enum_notices():  # the classes of networks are imported here, and torchao with them
+            encoder = library.AutoModel.from_config(config, attn_implementation="eager")
         outputs = (self.dimensions or 0) if self.task == "embedding" else classes
         dropout = fields.get("hidden_dropout_prob", fields.get("dropout", 0.1))
         return TextNetwork(encoder, self.task, outputs, float(dropout))
@@ -153,6 +158,21 @@ class Transformers(ModelSource):
 
     def _folder(self) -> Path:
         return find_folder(self.path, self.package)
+
+
+@contextmanager
+def _without_enum_notices() -> Generator[None]:
+    """Holds back what torch logs when torchao, where it is installed, registers its enums: not for the user to mend."""
+    logger, foreign = logging.getLogger("torch.utils._pytree"), re.compile(r"is an Enum subclass.*register_constant")
+
+    def ours(record: logging.LogRecord) -> bool:
+        return not foreign.search(record.getMessage())
+
+    logger.addFilter(ours)
+    try:
+        yield
+    finally:
+        logger.removeFilter(ours)
 
 
 def _of(config: dict[str, Any], field: str) -> Any:

@@ -1,4 +1,4 @@
-"""The search that chose the run's values: what mattered, and accuracy against size."""
+"""The search that belongs to the run's recipe: what mattered, and accuracy against size."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ AXES = ("parameters, thousands", "validation accuracy, %")
 STATES = {"complete": "complete", "pruned": "stopped early", "fail": "failed", "running": "not finished"}
 VALUES = columns("Key|Searched", "Best|Importance")
 TRIALS = columns("Trial|Outcome", "Validation accuracy|Parameters|Float32 weights|Time")
+NETWORKS = {
+    "winner": "The networks of this report were trained anew with its values, on all of the training split.",
+    "recipe": "The networks of this report were not trained with its values but with those that the recipe itself "
+    "gives; `best.yaml` has the best ones.",
+}
 HOW = (
     "Importance is the share of a key in whether a trial is among the best tenth (PED-ANOVA, Watanabe et al. 2023); it "
     "holds for the ranges that were searched and says nothing outside them."
@@ -39,11 +44,12 @@ def _sentence(search: Search, best: SearchTrial) -> str:
     states = [trial.state for trial in search.trials]
     counts = ", ".join(f"{states.count(state)} {word}" for state, word in STATES.items() if state in states)
     score = units.percent(best.accuracy or 0, search.validation_samples)
+    samples = units.integer(search.validation_samples)
+    date = "" if search.finished is None else f", the last one on {search.finished}"
     return (
-        f"{len(states)} trials: {counts}. The best one, trial {best.number + 1}, reached {score} on the validation "
-        f"split ({units.integer(search.validation_samples)} samples), trained on {units.share(search.fraction)} of the "
-        "training split. No trial saw the test split. The networks of this report were trained anew with its values, "
-        "on all of the training split."
+        f"{len(states)} trials{date}: {counts}. The best one, trial {best.number + 1}, reached {score} on the "
+        f"validation split ({samples} samples), trained on {units.share(search.fraction)} of the training split. "
+        f"No trial saw the test split. {NETWORKS[search.networks]}"
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgekd.errors import ModelError
 from edgekd.models.init import INITS, initialise
 
 from ..networks import batch, images, text, tokens, vit
@@ -91,3 +92,37 @@ def test_a_wider_part_stays_fresh() -> None:
     facts = initialise(student, teacher, INITS.parse(MAGNITUDE), tokens(), [])
     assert all("intermediate" in name or ".output.dense.weight" in name for name in facts["fresh"]) and facts["fresh"]
     assert "net.bert.encoder.layer.0.attention.output.dense.weight" not in facts["fresh"]
+
+
+class Embedder(nn.Module):
+    """A sentence embedding of unit length: of the hidden width, or of another by a last layer."""
+
+    def __init__(self, hidden: int, dimensions: int = 0) -> None:
+        super().__init__()
+        self.words, self.up = nn.Embedding(20, hidden), nn.Linear(hidden, 2 * hidden)
+        self.down, self.norm = nn.Linear(2 * hidden, hidden), nn.LayerNorm(hidden)
+        self.last = nn.Linear(hidden, dimensions) if dimensions else nn.Identity()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids)  # (B, T, D)
+        x = self.norm(x + self.down(torch.relu(self.up(x))))
+        return nn.functional.normalize(self.last(x.mean(1)), dim=-1)
+
+
+def test_a_narrower_embedding_is_the_teachers_most_important_dimensions() -> None:
+    torch.manual_seed(0)
+    teacher, student, ids = Embedder(6), Embedder(3), torch.randint(20, (2, 5))
+    kept = torch.tensor([0, 2, 5])
+    with torch.no_grad():
+        teacher.words.weight[:, kept] += 9
+    assert initialise(student, teacher, INITS.parse(MAGNITUDE), [ids], [])["fresh"] == []
+    assert torch.equal(student.words.weight, teacher.words.weight[:, kept])
+    assert torch.equal(student.norm.weight, teacher.norm.weight[kept])
+    assert student(ids).shape == (2, 3)
+    wide = Embedder(3, dimensions=6)
+    assert initialise(wide, teacher, INITS.parse(MAGNITUDE), [ids], [])["fresh"] == ["last.weight", "last.bias"]
+
+
+def test_a_wider_embedding_is_not_advised_what_it_has() -> None:
+    with pytest.raises(ModelError, match=r"(?s)no weight of the teacher fits.*narrower or as wide, not wider"):
+        initialise(Embedder(8), Embedder(6), INITS.parse(MAGNITUDE), [torch.randint(20, (2, 5))], [])

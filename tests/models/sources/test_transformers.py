@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +180,38 @@ def test_minilm_from_its_package() -> None:
             found.append(model(ids, torch.ones_like(ids))[0])
     near, far = float(found[0] @ found[1]), float(found[0] @ found[2])
     assert near > 0.7 and far < 0.2
+
+
+ENUM = (
+    "%s is an Enum subclass and is now natively supported by torch.compile as an opaque value type. Calling "
+    "register_constant() on Enum subclasses is deprecated and will be an error in a future release."
+)
+
+
+def test_a_librarys_notice_to_another_library_is_not_shown(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the network's classes are imported, and nothing else that the same logger says."""
+    import transformers
+
+    real, logger = transformers.AutoModel.from_config, logging.getLogger("torch.utils._pytree")
+
+    def importing(*arguments: Any, **options: Any) -> Any:
+        logger.warning(ENUM, "<enum 'KernelPreference'>")
+        logger.warning("%s is already registered as pytree node.", "Kind")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(transformers.AutoModel, "from_config", importing)
+    load(section(tiny_bert), 3, 0, seed=1)
+    logger.warning(ENUM, "afterwards")
+    said = [record.getMessage() for record in caplog.records if record.name == logger.name]
+    assert said == ["Kind is already registered as pytree node.", ENUM % "afterwards"]
+
+
+def test_nothing_is_on_the_screen_after_a_network_is_built(tiny_bert: Path) -> None:
+    code = (
+        "import sys; from edgekd.models.source import MODELS;"
+        "MODELS.parse({'transformers': {'path': sys.argv[1]}}).build(3, 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tiny_bert)], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

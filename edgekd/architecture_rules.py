@@ -1,0 +1,144 @@
+"""What only the networks' layers can tell: layers that losses name, and widths that a format cannot use.
+
+The networks are built without weights, and only where a recipe has something to be checked so: that takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, cast
+
+from edgekd.distill.layer_names import Missing, missing_layers
+from edgekd.distill.loss import Layers, Loss
+from edgekd.errors import MissingBackend, ModelError, TargetError
+from edgekd.export import FORMATS
+from edgekd.recipe_rules import Location, Problem, one_line
+from edgekd.target import Target
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekd.models import ModelSection
+    from edgekd.recipe import Recipe
+
+
+@dataclass
+class _Networks:
+    """The recipe's networks, each built once and only when asked for.
+
+    Attributes:
+        recipe: the recipe.
+        problems: why some could not be built.
+        built: place in the recipe to network.
+    """
+
+    recipe: Recipe
+    problems: list[Problem] = field(default_factory=list["Problem"])
+    built: dict[Location, nn.Module | None] = field(default_factory=dict["Location", "nn.Module | None"])
+
+    def modules(self, where: Location, section: ModelSection) -> dict[str, nn.Module] | None:
+        """Every layer by its name; None where the network cannot be built."""
+        from edgekd.models.architecture import architecture
+        from edgekd.models.modules import named_modules
+
+        if where not in self.built:
+            data = self.recipe.data
+            try:
+                self.built[where] = architecture(section.model, data.channels if data.reader.kind == "image" else 0)
+            except (MissingBackend, ModelError) as error:
+                self.built[where] = None
+                self.problems.append(Problem((*where, "model", section.model.method_name), one_line(error)))
+        network = self.built[where]
+        return None if network is None else {name: module for name, module in named_modules(network) if name}
+
+
+def architecture_problems(recipe: Recipe) -> list[Problem]:
+    """Mistakes that show in the networks' layers; a recipe without anything to check builds none."""
+    networks = _Networks(recipe)
+    found = [*_layer_problems(recipe, networks), *_width_problems(recipe, networks)]
+    return networks.problems + found
+
+
+def _layer_problems(recipe: Recipe, networks: _Networks) -> Iterator[Problem]:
+    """Losses whose layers the networks do not have."""
+    losses = [] if recipe.distill is None else list(enumerate(recipe.distill.losses))
+    losses = [(index, loss) for index, loss in losses if loss.compares_layers() or any(loss.taps())]
+    if recipe.distill is None or not losses:
+        return
+    teacher = (("teacher",), recipe.teacher) if recipe.teacher is not None else None
+    if teacher is None and recipe.distill.strategy.brings_teacher:
+        teacher = (("student",), recipe.student)  # the strategy's teacher is an earlier student
+    student = networks.modules(("student",), recipe.student)
+    taught = {} if teacher is None else networks.modules(*teacher)
+    if student is None or taught is None:
+        return
+    layers = Layers(list(student), list(taught))
+    for index, loss in losses:
+        where: Location = ("distill", "losses", index, loss.method_name)
+        if loss.compares_layers() and teacher is None:
+            continue  # told as "needs a teacher section"
+        try:
+            named = loss.resolve(layers)
+        except ModelError as error:
+            yield Problem(where, one_line(error))
+            continue
+        for missing in missing_layers(named, layers):
+            message = f"the {missing.role} has no layer '{missing.name}'{missing.close} (accepted: {missing.accepted})"
+            yield Problem((*where, *_place(loss, missing)), message)
+
+
+def _place(loss: Loss, missing: Missing) -> Location:
+    """The loss's field that names the layer; of pairs also the pair's key."""
+    other = "teacher" if missing.role == "student" else "student"
+    for name, value in loss:
+        if value == missing.name and name != other:
+            return (name,)
+        for left, right in cast("dict[str, str]", value).items() if isinstance(value, dict) else ():
+            if missing.name == (left if missing.role == "student" else right):
+                return (name, left)
+    return ()
+
+
+def _width_problems(recipe: Recipe, networks: _Networks) -> Iterator[Problem]:
+    """Layers that a format cannot quantize at run time; of a pruned student only the export knows the widths."""
+    compress = recipe.compress
+    if compress is None or not compress.method.dynamic or "int8" not in recipe.export.precisions:
+        return
+    groups = {name: size for name in _int8_formats(recipe) if (size := FORMATS.load(name).dynamic_group) > 1}
+    exported: list[tuple[Location, ModelSection]] = [(("student",), recipe.student)]
+    if recipe.teacher and recipe.distill and "quantized_teacher" in recipe.distill.baselines:
+        exported.append((("teacher",), recipe.teacher))
+    for where, section in exported if groups else []:
+        if section.prune is not None:
+            continue
+        from torch import nn
+
+        inputs = {
+            name: layer.in_features
+            for name, layer in (networks.modules(where, section) or {}).items()
+            if isinstance(layer, nn.Linear) and not any(fnmatchcase(name, one) for one in compress.keep_float)
+        }
+        for format_name, group in groups.items():
+            uneven = [f"{name} ({size})" for name, size in inputs.items() if size % group]
+            if uneven:
+                more = f" and {len(uneven) - 3} more" if len(uneven) > 3 else ""
+                message = (
+                    f"'{format_name}' quantizes activations at run time in groups of {group} inputs, which do not "
+                    f"divide those of the {where[0]}'s {', '.join(uneven[:3])}{more}; give a width that is a multiple "
+                    f"of {group}, int8_static, keep_float, or export.formats without '{format_name}'"
+                )
+                yield Problem(("compress", "method"), message)
+
+
+def _int8_formats(recipe: Recipe) -> list[str]:
+    """The formats that the recipe's targets get INT8 files in."""
+    found: dict[str, None] = {}
+    for board in recipe.targets:
+        with suppress(TargetError):  # told by the recipe's other rules, like the names of formats
+            target = Target.load(board)
+            named = (name for name in recipe.export.formats or target.format_names() if name in FORMATS.names())
+            found.update((name, None) for name in named if not target.format_reasons(name, "int8"))
+    return list(found)
