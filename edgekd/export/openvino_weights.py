@@ -3,8 +3,9 @@
     y = x . (s_w q_w)^T + b
 
 The file holds `q_w` and `s_w`; the plugin keeps them so, and quantizes x itself, one scale for each `GROUP` values of
-a token, where it has the kernel (x86 with VNNI). It is told so by the property that this writes into the file. Where
-there is no such kernel it multiplies x in float with restored weights: the file is small there, but not fast.
+a token, where it has the kernel (x86 with VNNI). It is told so by the property that this writes into the file, and by
+those of `COMPILE`, which a file cannot hold. Where there is no such kernel it multiplies x in float with restored
+weights: the file is small there, but not fast.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from edgekd.export.onnx_graph import BoundGraph
 
 GROUP = OpenVino.dynamic_group
 PROPERTY = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
+COMPILE = {"INFERENCE_PRECISION_HINT": "f32"}
+"""With AMX the plugin would take bfloat16 for x, of which it quantizes nothing."""
 
 
 def compress_weights(model: Any, graph: BoundGraph, bits: Literal[7, 8]) -> int:
@@ -75,7 +78,7 @@ def compress_weights(model: Any, graph: BoundGraph, bits: Literal[7, 8]) -> int:
 def quantizes_activations(ov: Any, path: Path, sample: list[NDArray[Any]]) -> bool:
     """The plugin of this machine really quantizes them: without, it gives another answer."""
     answers = [
-        ov.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": 1, PROPERTY: group})(sample)[0]
+        ov.Core().compile_model(str(path), "CPU", {**COMPILE, "INFERENCE_NUM_THREADS": 1, PROPERTY: group})(sample)[0]
         for group in (0, GROUP)
     ]
     return not np.array_equal(*answers)

@@ -68,11 +68,12 @@ def _quantized(
     """The ONNX model to convert, the products that must run in integers, and notes."""
     from edgekd.export.onnx_constants import shrink_tables
     from edgekd.export.onnx_qdq import place
-    from edgekd.export.openvino_weights import GROUP
+    from edgekd.export.openvino_weights import COMPILE, GROUP
 
     notes = dynamic_notes(description, f"one scale per {GROUP} values of a token")
     bits = weight_bits(description, rules)
     if description.dynamic:
+        notes["compile"] = COMPILE
         shrink_tables(graph.model, graph.tables)
         return graph.model, {"MatMul": len(graph.integer)}, {"weight_bits": bits, "left_float": {}, **notes}
     placed = place(graph, bits)
@@ -83,9 +84,10 @@ def _kernel_notes(ov: Any, path: Path, counts: Mapping[str, int], dynamic: Progr
     """What the plugin executes; INT8 weights whose activations it does not quantize (`dynamic`) count as float."""
     from edgekd.compress.tensors import as_numpy
     from edgekd.export.kernels import openvino_kernels
-    from edgekd.export.openvino_weights import quantizes_activations
+    from edgekd.export.openvino_weights import COMPILE, quantizes_activations
 
-    kernels = openvino_kernels(ov.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": 1}))
+    config = {"INFERENCE_NUM_THREADS": 1, **({} if dynamic is None else COMPILE)}
+    kernels = openvino_kernels(ov.Core().compile_model(str(path), "CPU", config))
     if dynamic is not None and not quantizes_activations(ov, path, [as_numpy(item) for item in dynamic.sample(0)]):
         kernels = kernels.in_float()
     # Only the x86 plugin computes every convolution in integers; elsewhere the count says nothing about x86.

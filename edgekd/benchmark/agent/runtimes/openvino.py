@@ -19,7 +19,8 @@ def version() -> str:
 def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool) -> Session:
     """A model compiled for `threads` threads.
 
-    A float32 artifact runs in float32 also where the plugin would prefer bf16 or fp16. With `exact` the low-precision
+    A float32 artifact runs in float32 also where the plugin would prefer bf16 or fp16; the properties that a manifest
+    notes under `compile` are the file's own. With `exact` the low-precision
     transformations are off: FakeQuantize is computed as written, in float, and so are products of INT8 weights whose
     activations would be quantized at run time.
     """
@@ -48,6 +49,7 @@ class OpenvinoSession(Session):
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
+            **manifest.get("notes", {}).get("compile", {}),
         }
         if exact or manifest["precision"] == "float32":
             self._config["INFERENCE_PRECISION_HINT"] = "f32"
