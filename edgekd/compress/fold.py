@@ -7,8 +7,6 @@ batch normalisation is folded into the convolution or linear layer before it (`n
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,6 +19,7 @@ from edgekd.compress.nodes import attribute, layer_name, operator_type
 from edgekd.compress.norms import fold_norms
 from edgekd.compress.visit import Visitor
 from edgekd.errors import CompressError
+from edgekd.models.modules import evaluating
 
 aten: Any = torch.ops.aten
 
@@ -99,10 +98,6 @@ class Program:
         """
         return {node.name: layer_name(node) for node in self.module.graph.nodes if node.op == "call_function"}
 
-    def parameters(self) -> int:
-        """Number of weights after folding."""
-        return sum(tensor.numel() for tensor in self.module.parameters())
-
 
 def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None = None) -> Program:
     """Captures and folds a network; the network itself is not changed.
@@ -118,7 +113,7 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
             tensors in a way that cannot be made functional.
     """
     _check_example(example, max_tokens)
-    with _inference(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         captured = _capture(model, example, max_tokens)
         expected: object = model(*example)
     if not isinstance(expected, Tensor):
@@ -132,18 +127,6 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
     program = Program(module=_rebuild(captured), example=held, max_tokens=max_tokens)
     _check(program, expected)
     return program
-
-
-@contextmanager
-def _inference(model: nn.Module) -> Generator[None]:
-    """Evaluation mode, with each module's own mode restored after it."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _check_example(example: tuple[Tensor, ...], max_tokens: int | None) -> None:

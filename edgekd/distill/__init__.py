@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekd.backends import need
 from edgekd.distill.loss import LOSSES, Loss
 from edgekd.distill.section import DistillSection
 from edgekd.distill.settings import TrainSettings
@@ -62,7 +61,6 @@ def train(
         EdgekdError: the loss is no longer a finite number.
         StoreError: the checkpoint cannot be written.
     """
-    need("torch")
     from edgekd.distill.loop import train as run
 
     return run(model, data, settings, losses, seed=seed, work=work, progress=progress, teacher=teacher, cache=cache)
@@ -70,7 +68,6 @@ def train(
 
 def predict(model: nn.Module, data: Dataset, indices: NDArray[np.int64], batch_size: int = 256) -> NDArray[np.float32]:
     """`(N, K)` float32 logits of the samples `indices`, in evaluation mode; see `edgekd.distill.inference.predict`."""
-    need("torch")
     from edgekd.distill.inference import predict as run
 
     return run(model, data, indices, batch_size)

@@ -19,27 +19,6 @@ def onnx_module() -> Any:
     return need("onnx", extra="onnx")
 
 
-def load_onnx(path: Path) -> Any:
-    """A checked `ModelProto`.
-
-    Raises:
-        ExportError: the file is missing, cut off, or not a valid ONNX model.
-    """
-    onnx = onnx_module()
-    protobuf_error = need("google.protobuf.message", extra="onnx").DecodeError
-    hint = "export again: edgekd run RECIPE"
-    try:
-        model = onnx.load(str(path))
-    except OSError as error:
-        raise ExportError("the ONNX file cannot be read", where=path, received=error.strerror, hint=hint) from error
-    except protobuf_error as error:
-        raise ExportError("the ONNX file is cut off or is no ONNX file", where=path, hint=hint) from error
-    if not model.graph.node:
-        raise ExportError("the ONNX file holds no graph: it is cut off or empty", where=path, hint=hint)
-    check_onnx(model, path)
-    return model
-
-
 def check_onnx(model: Any, where: object) -> None:
     """Raises ExportError unless the model passes ONNX's own checker."""
     onnx = onnx_module()

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekd.backends import need
+from edgekd.compress.moments import Fingerprint, Moments
 from edgekd.errors import ExportError
-from edgekd.export.bind import Fingerprint, Moments, Step
+from edgekd.export.bind import Step
 from edgekd.export.memo import once
 from edgekd.export.silence import silenced
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 INPUT = "input"
 OUTPUT = "logits"
-SIGNATURE = "serving_default"
 
 # Operators that multiply by weights.
 HEAVY = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D", "TRANSPOSE_CONV", "BATCH_MATMUL"}
@@ -93,7 +93,6 @@ class TfliteGraph:
         """The operators as binding sees them."""
         return [
             Step(
-                operator=item.kind,
                 inputs=[self.names[i] for i in item.inputs if i >= 0 and i not in self.constants],
                 outputs=[self.names[i] for i in item.outputs],
                 passes=item.kind in PASSES,

@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+import yaml
 from pydantic import field_validator
 
 from edgekd.artifact import sha256_file
-from edgekd.backends import need
 from edgekd.data.layout import detect
 from edgekd.data.reader import Listing, Reader, Sample
 from edgekd.data.trees import zip_tree
@@ -88,7 +88,7 @@ def shipped_folder() -> Path:
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     """Domain to its entry: file, sha256, count, licence, provenance."""
     text = (folder / MANIFEST).read_text(encoding="utf-8")
-    return cast(dict[str, dict[str, Any]], need("yaml").safe_load(text)["sets"])
+    return cast(dict[str, dict[str, Any]], yaml.safe_load(text)["sets"])
 
 
 def _decode(read: Callable[[], bytes]) -> Image:
