@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.arrays import Split
+from edgekd.data.dataset import Split
 from edgekd.family import Family, Method
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from edgekd.backends import versions
 from edgekd.data import Reader
-from edgekd.data.arrays import SPLITS, ImageData
+from edgekd.data.arrays import ImageData
+from edgekd.data.dataset import SPLITS
 from edgekd.data.section import Normalize
 from edgekd.errors import DataError
 from edgekd.steps.context import Context

@@ -57,7 +57,15 @@ def images() -> ImageData:
     pixels = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     preprocess = Preprocess((0.5,) * 3, (0.25,) * 3, (32, 32), 3)
     labels, split = np.arange(count) % 10, np.zeros(count, np.uint8)
-    return ImageData(pixels, labels, split, tuple("abcdefghij"), preprocess, pixels[:8], {"sha256": "noise"})
+    return ImageData(
+        images=pixels,
+        labels=labels,
+        split=split,
+        classes=tuple("abcdefghij"),
+        preprocess=preprocess,
+        calibration=pixels[:8],
+        facts={"sha256": "noise"},
+    )
 
 
 def network(depth: int) -> nn.Module:
@@ -68,9 +76,7 @@ def network(depth: int) -> nn.Module:
 
 def epoch_s(data: ImageData, losses: list[Any], work: Path, cache: TeacherCache | None = None) -> float:
     """CPU seconds of one epoch, without the first look at the networks and the last checkpoint."""
-    section = DistillSection.model_validate(
-        {"losses": losses, "train": {**TRAIN, "batch_size": BATCH}}
-    )
+    section = DistillSection.model_validate({"losses": losses, "train": {**TRAIN, "batch_size": BATCH}})
     teacher = None if cache is not None else network(56)
     start = time.process_time()
     how = section.train

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import Field
 
 from edgekd.backends import versions
-from edgekd.data.arrays import Split
+from edgekd.data.dataset import Split
 from edgekd.data.reader import Content, CorruptSample, Listing, Reader, Sample
 from edgekd.data.trees import folder_tree
 from edgekd.errors import DataError, nearest
