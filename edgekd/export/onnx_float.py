@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 OPSET = 18
 OUTPUT = "logits"
-LAYOUTS = {"input": "NCHW"}
 
 
 def float_onnx(program: Program) -> Any:

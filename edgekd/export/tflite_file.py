@@ -131,17 +131,27 @@ def as_bytes(converted: Any) -> bytes:
         return path.read_bytes()
 
 
+def flatbuffer_tools() -> Any:
+    """What reads and writes the object form of a file."""
+    return need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
+
+
+def object_form(content: bytes) -> Any:
+    """A file as objects that can be changed."""
+    return flatbuffer_tools().read_model_from_bytearray(bytearray(content))
+
+
 def read_tflite(content: bytes, position: int = 0) -> TfliteGraph:
     """Operators and tensors of a file's main subgraph, or of the one at `position`.
 
     Raises:
         ExportError: the bytes are no TFLite file, or are cut off.
     """
-    tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
+    tools = flatbuffer_tools()
     if content[4:8] != b"TFL3":
         raise ExportError("the bytes are no TFLite file", received=repr(content[:8]), accepted="identifier TFL3")
     try:
-        model = tools.read_model_from_bytearray(bytearray(content))
+        model = object_form(content)
         graph = model.subgraphs[position]
         codes: list[str] = [str(tools.opcode_to_name(model, index)) for index, _ in enumerate(model.operatorCodes)]
     except (ValueError, IndexError, TypeError, AttributeError, struct.error) as error:
