@@ -54,8 +54,8 @@ def evaluate(
 
     def build(folder: Path) -> Mapping[str, Any]:
         from edgekd.benchmark.metrics import accuracy
-        from edgekd.distill import predict
         from edgekd.distill.centroids import centroids, scored
+        from edgekd.distill.inference import predict
         from edgekd.distill.temperature import temperature_table
         from edgekd.models import parameter_count
 

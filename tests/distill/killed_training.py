@@ -23,8 +23,8 @@ import torch._dynamo
 from torch import nn
 
 from edgekd.data.arrays import ImageData, Preprocess
+from edgekd.distill import train
 from edgekd.distill.digest import weights_digest
-from edgekd.distill.loop import train
 from edgekd.distill.loss import LOSSES
 from edgekd.distill.settings import TrainSettings
 from edgekd.progress import QUIET
