@@ -7,8 +7,9 @@ batch normalisation is folded into the convolution or linear layer before it (`n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -22,6 +23,7 @@ from edgekd.errors import CompressError
 from edgekd.models.modules import evaluating
 
 aten: Any = torch.ops.aten
+T = TypeVar("T")
 
 # All return their first argument unchanged in inference.
 IDENTITIES = {
@@ -57,6 +59,16 @@ class Program:
     module: fx.GraphModule
     example: tuple[Tensor, ...]
     max_tokens: int | None = None
+    _kept: dict[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
+
+    def once(self, key: str, build: Callable[[], T]) -> T:
+        """`build()` for the first call with this key, its result afterwards: what several formats derive from it.
+
+        A program is never changed after folding.
+        """
+        if key not in self._kept:
+            self._kept[key] = build()
+        return self._kept[key]
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Logits of a batch, without gradients: `(B, K)`, of each token `(B, T, K)`, or an embedding `(B, D)`."""

@@ -13,7 +13,6 @@ from edgekd.compress.operators import WEIGHTED
 from edgekd.compress.tensors import as_numpy
 from edgekd.errors import ExportError
 from edgekd.export.bind import Binding, Step, bind
-from edgekd.export.memo import once
 from edgekd.export.onnx_file import onnx_module
 from edgekd.export.onnx_float import float_onnx
 
@@ -69,7 +68,7 @@ def bound_onnx(program: Program, description: Description) -> BoundGraph:
         ExportError: a quantized operator's tensor cannot be found in the description, or only ambiguously.
     """
     model = float_onnx(program)
-    seen = once(program, "onnx_fingerprints", lambda: fingerprints(model, program))
+    seen = program.once("onnx_fingerprints", lambda: fingerprints(model, program))
     binding = bind(seen, steps(model, set(seen)), description)
     integer, kept = _divide(model, binding, program, description)
     by_name = {node.name: node for node in model.graph.node}

@@ -17,7 +17,6 @@ from edgekd.backends import need
 from edgekd.compress.moments import Fingerprint, Moments
 from edgekd.errors import ExportError
 from edgekd.export.bind import Step
-from edgekd.export.memo import once
 from edgekd.export.silence import silenced
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def float_tflite(program: Program) -> bytes:
     Raises:
         ExportError: the network has an operator that TFLite cannot express.
     """
-    return once(program, "float_tflite", lambda: _convert(program))
+    return program.once("float_tflite", lambda: _convert(program))
 
 
 def _convert(program: Program) -> bytes:

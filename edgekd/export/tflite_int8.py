@@ -22,7 +22,6 @@ from edgekd.compress.tensors import as_numpy
 from edgekd.errors import ExportError
 from edgekd.export.bind import Binding, bind
 from edgekd.export.kernels import Kernels
-from edgekd.export.memo import once
 from edgekd.export.silence import silenced
 from edgekd.export.tflite_file import HEAVY, PASSES, Operator, TfliteGraph, fingerprints, float_tflite, read_tflite
 
@@ -58,7 +57,7 @@ def int8_tflite(program: Program, description: Description) -> tuple[bytes, Choi
     graph = read_tflite(content)
     images = as_numpy(program.example[0]).transpose(0, 2, 3, 1)  # (N, H, W, C)
     samples = ([np.ascontiguousarray(images[i : i + 1], dtype=np.float32)] for i in range(len(images)))
-    seen = once(program, "tflite_fingerprints", lambda: fingerprints(content, graph, samples))
+    seen = program.once("tflite_fingerprints", lambda: fingerprints(content, graph, samples))
     binding = bind(seen, graph.steps(), description)
     choice = choose(graph, binding, program, description)
     for position in sorted(choice.integer):

@@ -21,7 +21,6 @@ from edgekd.backends import need
 from edgekd.compress.tensors import as_numpy
 from edgekd.errors import ExportError
 from edgekd.export.bind import Binding, bind
-from edgekd.export.memo import once
 from edgekd.export.silence import silenced
 from edgekd.export.tflite_file import (
     OUTPUT,
@@ -74,7 +73,7 @@ def float_text(program: Program) -> bytes:
     Raises:
         ExportError: the network has an operator that TFLite cannot express.
     """
-    return once(program, "float_tflite", lambda: _convert(program, lengths(program.max_tokens or 0)))
+    return program.once("float_tflite", lambda: _convert(program, lengths(program.max_tokens or 0)))
 
 
 def _convert(program: Program, sizes: list[int]) -> bytes:
@@ -124,10 +123,10 @@ def int8_text(program: Program, description: Description) -> tuple[bytes, Choice
     """
     content = float_text(program)
     length = int(program.example[0].shape[1])
-    scratch = once(program, "tflite_scratch", lambda: _convert(program, [length]))
+    scratch = program.once("tflite_scratch", lambda: _convert(program, [length]))
     graph = read_tflite(scratch)
     order = input_order(scratch, signature(length))
-    seen = once(program, "tflite_fingerprints", lambda: fingerprints(scratch, graph, _samples(program, order)))
+    seen = program.once("tflite_fingerprints", lambda: fingerprints(scratch, graph, _samples(program, order)))
     binding = bind(seen, graph.steps(), description)
     choice = choose(graph, binding, program, description)
     layers = {position for position in choice.integer if graph.operators[position].kind == "FULLY_CONNECTED"}

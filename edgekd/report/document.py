@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from edgekd.compress.description import KeptFloat
 from edgekd.errors import StoreError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -221,14 +222,6 @@ class Parity(Facts):
     relative_max_error: float | None
     top1_agreement: Fraction | None
     samples: int
-
-
-class KeptFloat(Part):
-    """A layer that stayed in float, and why."""
-
-    layer: str
-    operator: str
-    reason: str
 
 
 class Quantization(Facts):
