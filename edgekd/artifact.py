@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgekd.errors import StoreError
 
 MANIFEST = "manifest.json"
+Precision = Literal["float32", "int8"]
 
 
 def sha256_file(path: Path) -> str:
@@ -62,7 +63,7 @@ class Artifact(BaseModel):
     manifest_version: Literal[1] = 1
     model: str
     format: str
-    precision: Literal["float32", "int8"]
+    precision: Precision
     target: str
     runtime: str
     entry: str

@@ -9,13 +9,12 @@ from typing import Any
 from edgekd.errors import MissingBackend
 
 
-def need(module: str, *, extra: str | None = None, pip: str | None = None) -> Any:
+def need(module: str, *, extra: str) -> Any:
     """Imports `module`, or says how to install it.
 
     Args:
         module: dotted name, e.g. `"openvino"`.
         extra: the extra of edgekd that brings it, e.g. `"openvino"`.
-        pip: a whole pip command, for packages outside edgekd's extras.
 
     Raises:
         MissingBackend: the package is not installed (a broken installation raises its own ImportError).
@@ -26,7 +25,7 @@ def need(module: str, *, extra: str | None = None, pip: str | None = None) -> An
         top = module.split(".", maxsplit=1)[0]
         if error.name is None or error.name.split(".")[0] != top:
             raise
-        line = pip or f"pip install 'edgekd[{extra or top}]'"
+        line = f"pip install 'edgekd[{extra}]'"
         raise MissingBackend(f"the package '{top}' is not installed", hint=line) from error
 
 

@@ -35,6 +35,9 @@ class EdgekdError(Exception):
 
     exit_code = 1
 
+    def __init_subclass__(cls, *, exit_code: int = 1) -> None:
+        cls.exit_code = exit_code
+
     def __init__(
         self,
         message: str,
@@ -51,64 +54,44 @@ class EdgekdError(Exception):
         super().__init__("\n".join(parts))
 
 
-class RecipeError(EdgekdError):
+class RecipeError(EdgekdError, exit_code=2):
     """The recipe, or a command-line option, is wrong."""
 
-    exit_code = 2
 
-
-class DataError(EdgekdError):
+class DataError(EdgekdError, exit_code=3):
     """A data source is missing, corrupt or inconsistent."""
 
-    exit_code = 3
 
-
-class ModelError(EdgekdError):
+class ModelError(EdgekdError, exit_code=4):
     """A model cannot be built, or a checkpoint does not fit it."""
 
-    exit_code = 4
 
-
-class MissingBackend(EdgekdError):
+class MissingBackend(EdgekdError, exit_code=5):
     """An optional package is not installed; the message carries the pip line."""
 
-    exit_code = 5
 
-
-class TargetError(EdgekdError):
+class TargetError(EdgekdError, exit_code=6):
     """A target does not exist, or an artifact does not fit it."""
 
-    exit_code = 6
 
-
-class StoreError(EdgekdError):
+class StoreError(EdgekdError, exit_code=7):
     """A stored file is damaged, or cannot be written."""
 
-    exit_code = 7
 
-
-class CompressError(EdgekdError):
+class CompressError(EdgekdError, exit_code=8):
     """A model cannot be quantized as asked."""
 
-    exit_code = 8
 
-
-class ExportError(EdgekdError):
+class ExportError(EdgekdError, exit_code=9):
     """A file format cannot express the model, or a file is invalid."""
 
-    exit_code = 9
 
-
-class BenchmarkError(EdgekdError):
+class BenchmarkError(EdgekdError, exit_code=10):
     """The measuring agent failed."""
 
-    exit_code = 10
 
-
-class GateFailure(EdgekdError):
+class GateFailure(EdgekdError, exit_code=11):
     """A gate was breached; what was made is kept for inspection."""
-
-    exit_code = 11
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

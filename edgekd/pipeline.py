@@ -14,7 +14,7 @@ from edgekd.report import write
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData, prepare_data
 from edgekd.steps.document import Made, document
-from edgekd.steps.export import Source, Variant, describe, export_files, place_artifact, rules_for
+from edgekd.steps.export import Variant, describe, export_files, place_artifact, rules_for
 from edgekd.steps.networks import FloatModel
 from edgekd.steps.safeguards import after_teaching, before_teaching
 from edgekd.steps.school import School
@@ -103,10 +103,9 @@ def make_artifacts(
         if check:
             verification = verify(context, data, variant, artifact, folder)
             measurement = measure(context, data, variant, artifact, folder)
-            reference = next(model for model in models if model.role == variant.source.role)
             path = f"{variant.target.name}/{variant.name}"
             misfits = variant.target.check(artifact)
-            yield Made(artifact, path, verification, measurement, reference, misfits)
+            yield Made(artifact, path, verification, measurement, variant.source, misfits)
 
 
 def variants(recipe: Recipe, models: Sequence[FloatModel], target: Target) -> Iterator[Variant]:
@@ -119,15 +118,11 @@ def variants(recipe: Recipe, models: Sequence[FloatModel], target: Target) -> It
     formats = recipe.export.formats or target.format_names()
     baseline = recipe.distill is not None and "quantized_teacher" in recipe.distill.baselines
     for role in ("student", "teacher") if baseline else ("student",):
+        source = next(model for model in models if model.role == role)
         for format_name in formats:
             for precision in precisions if role == "student" else QUANTIZED:
                 if not target.format_reasons(format_name, precision):
-                    yield Variant(_source(models, role), target, format_name, precision)
-
-
-def _source(models: Sequence[FloatModel], role: Literal["student", "teacher"]) -> Source:
-    model = next(model for model in models if model.role == role)
-    return Source(role, model.section, model.entry, model.evaluation)
+                    yield Variant(source, target, format_name, precision)
 
 
 def _writable(out: Path) -> None:

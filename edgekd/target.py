@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgekd.artifact import Artifact
+from edgekd.artifact import Artifact, Precision
 from edgekd.benchmark.agent import device
 from edgekd.errors import TargetError, nearest
 
 if TYPE_CHECKING:
     from edgekd.compress.rules import QuantizationRules
 
-Precision = Literal["float32", "int8"]
 UNITS = ("_count", "_index", "_bits", "_ghz", "_gib", "_gb", "_gb_per_s", "_w")
 HOST = "host"
 

@@ -11,20 +11,14 @@ from edgekd.errors import MissingBackend
 
 
 def test_an_installed_package_is_imported() -> None:
-    assert need("json").dumps([1]) == "[1]"
+    assert need("json", extra="x").dumps([1]) == "[1]"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        ({"extra": "openvino"}, "pip install 'edgekd[openvino]'"),
-        ({"pip": "pip install --no-deps mlxtend==0.25.0"}, "pip install --no-deps mlxtend==0.25.0"),
-    ],
-)
-def test_an_absent_package_is_named_with_its_pip_line(arguments: dict[str, str], line: str) -> None:
+def test_an_absent_package_is_named_with_its_pip_line() -> None:
     with pytest.raises(MissingBackend) as caught:
-        need("edgekd_no_such_backend.inner", **arguments)
-    assert "'edgekd_no_such_backend' is not installed" in str(caught.value) and line in str(caught.value)
+        need("edgekd_no_such_backend.inner", extra="openvino")
+    assert "'edgekd_no_such_backend' is not installed" in str(caught.value)
+    assert "pip install 'edgekd[openvino]'" in str(caught.value)
     assert caught.value.exit_code == 5
 
 

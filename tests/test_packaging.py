@@ -26,7 +26,7 @@ def test_the_wheel_is_complete_and_works_installed(tmp_path: Path) -> None:
     program = (
         "from edgekd.target import Target; from edgekd.listing import shipped_recipes; from edgekd.data.reader import "
         "READERS; import edgekd; r = READERS.parse({'shipped': {'domain': 'digits'}}); "
-        "print(edgekd.__file__, Target.load('raspberry-pi-5').title, *shipped_recipes(), len(r.classes()))"
+        "print(edgekd.__file__, Target.load('raspberry-pi-5').title, *shipped_recipes(), len(r.open().classes))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

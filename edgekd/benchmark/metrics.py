@@ -45,12 +45,6 @@ def accuracy(logits: NDArray[Any], labels: NDArray[np.int64]) -> float:
     return float((_top1(logits, len(labels)) == labels).mean())
 
 
-def class_accuracy(logits: NDArray[Any], labels: NDArray[np.int64], classes: int) -> list[float | None]:
-    """Accuracy of each class's own samples, in [0, 1]; None for a class without samples."""
-    right = _top1(logits, len(labels)) == labels
-    return [float(right[labels == index].mean()) if (labels == index).any() else None for index in range(classes)]
-
-
 def macro_f1(logits: NDArray[Any], labels: NDArray[np.int64], classes: int) -> float:
     """Mean of the classes' F1, in [0, 1], over the classes that have samples or were predicted."""
     chosen = _top1(logits, len(labels))

@@ -10,6 +10,7 @@ from edgekd.backends import versions
 from edgekd.compress.compressor import METHODS, Batches, Compressor
 from edgekd.compress.description import Description
 from edgekd.compress.rules import QuantizationRules
+from edgekd.compress.select import select
 from edgekd.family import OneOf
 from edgekd.progress import Progress
 
@@ -36,16 +37,32 @@ def compress(
     """Quantizes a folded program as the recipe and the target say.
 
     Args:
-        program: the folded float network, see `edgekd.compress.fold.fold`.
+        program: the folded float network, see `edgekd.compress.fold.fold`; not changed.
         batches: opens a pass over the calibration samples: the network's inputs, batch by batch. Peak memory follows B.
         section: the recipe's block.
         rules: what the target imposes.
         progress: told how far it is.
 
     Raises:
-        CompressError: see `Compressor.compress`.
+        CompressError: nothing to calibrate on, nothing to quantize, a pattern that matches no layer, or a layer that
+            answers with NaN or infinity.
     """
-    return section.method.compress(program, batches, rules, section.keep_float, progress)
+    method = section.method
+    selection = select(program, section.keep_float, dynamic=method.dynamic)
+    activations, samples = method.activations(program, batches, rules, progress)
+    return Description(
+        method=method.model_dump(mode="json"),
+        weight_bits=rules.weight_bits,
+        per_channel=method.per_channel,
+        activations=activations,
+        quantized=selection.quantized,
+        kept_float=selection.kept_float,
+        samples=samples,
+        activation_grid=rules.activations,
+        layers={**program.layers(), program.input: "input"},
+        embeddings=selection.embeddings,
+        dynamic=method.dynamic,
+    )
 
 
 def key(section: CompressSection, rules: QuantizationRules) -> dict[str, Any]:

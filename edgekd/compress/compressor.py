@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import NDArray
 
-from edgekd.compress.description import Description
+from edgekd.compress.description import TensorRange
 from edgekd.compress.rules import QuantizationRules
 from edgekd.family import Family, Method
 from edgekd.progress import Progress
@@ -20,35 +20,23 @@ Batches = Callable[[], Iterator[tuple[NDArray[Any], ...]]]
 
 
 class Compressor(Method):
-    """Decides how a folded program becomes integers, once, for every file format.
+    """Decides how a folded program's activations become integers, once, for every file format.
 
     Attributes:
         dynamic: activations are quantized at run time, which not every format can.
+        per_channel: one weight scale per output channel; false: one per layer.
     """
 
     dynamic: ClassVar[bool] = False
+    per_channel: bool = True
 
     @abstractmethod
-    def compress(
-        self,
-        program: Program,
-        batches: Batches,
-        rules: QuantizationRules,
-        keep_float: Sequence[str],
-        progress: Progress,
-    ) -> Description:
-        """The quantization description.
+    def activations(
+        self, program: Program, batches: Batches, rules: QuantizationRules, progress: Progress
+    ) -> tuple[dict[str, TensorRange], int]:
+        """The range of every activation tensor by node name, and the number of samples that it was chosen on.
 
-        Args:
-            program: the folded float network; not changed.
-            batches: opens a pass over the calibration samples: the network's inputs, batch by batch.
-            rules: what the target imposes.
-            keep_float: patterns of layers that stay in float.
-            progress: told how far the calibration is.
-
-        Raises:
-            CompressError: nothing to calibrate on, nothing to quantize, a pattern that matches no layer, or a layer
-                that answers with NaN or infinity.
+        The arguments are those of `edgekd.compress.compress`.
         """
 
 

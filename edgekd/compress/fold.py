@@ -7,10 +7,9 @@ batch normalisation is folded into the convolution or linear layer before it (`n
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -21,8 +20,10 @@ from edgekd.compress.nodes import attribute, layer_name, operator_type
 from edgekd.compress.norms import fold_norms
 from edgekd.compress.visit import Visitor
 from edgekd.errors import CompressError
+from edgekd.models.modules import evaluating
 
 aten: Any = torch.ops.aten
+T = TypeVar("T")
 
 # All return their first argument unchanged in inference.
 IDENTITIES = {
@@ -58,6 +59,16 @@ class Program:
     module: fx.GraphModule
     example: tuple[Tensor, ...]
     max_tokens: int | None = None
+    _kept: dict[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
+
+    def once(self, key: str, build: Callable[[], T]) -> T:
+        """`build()` for the first call with this key, its result afterwards: what several formats derive from it.
+
+        A program is never changed after folding.
+        """
+        if key not in self._kept:
+            self._kept[key] = build()
+        return self._kept[key]
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Logits of a batch, without gradients: `(B, K)`, of each token `(B, T, K)`, or an embedding `(B, D)`."""
@@ -99,10 +110,6 @@ class Program:
         """
         return {node.name: layer_name(node) for node in self.module.graph.nodes if node.op == "call_function"}
 
-    def parameters(self) -> int:
-        """Number of weights after folding."""
-        return sum(tensor.numel() for tensor in self.module.parameters())
-
 
 def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None = None) -> Program:
     """Captures and folds a network; the network itself is not changed.
@@ -118,7 +125,7 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
             tensors in a way that cannot be made functional.
     """
     _check_example(example, max_tokens)
-    with _inference(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         captured = _capture(model, example, max_tokens)
         expected: object = model(*example)
     if not isinstance(expected, Tensor):
@@ -132,18 +139,6 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
     program = Program(module=_rebuild(captured), example=held, max_tokens=max_tokens)
     _check(program, expected)
     return program
-
-
-@contextmanager
-def _inference(model: nn.Module) -> Generator[None]:
-    """Evaluation mode, with each module's own mode restored after it."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _check_example(example: tuple[Tensor, ...], max_tokens: int | None) -> None:

@@ -34,11 +34,6 @@ class Histogram:
     maximum: float = -math.inf
 
     @property
-    def total(self) -> int:
-        """Number of values seen."""
-        return int(self.counts.sum())
-
-    @property
     def width(self) -> float:
         """Width of a bin."""
         return 2 * self.radius / BINS
@@ -57,15 +52,6 @@ class Histogram:
             self.counts = merge_pairs(self.counts)
             self.radius *= 2
         return self.radius
-
-    def add(self, values: NDArray[np.float32]) -> None:
-        """Takes in finite values of any shape."""
-        if values.size == 0:
-            return
-        radius = self.reserve(float(values.min()), float(values.max()))
-        scale = BINS / (2 * radius) if radius else 1.0
-        bins = np.floor(values.astype(np.float64).ravel() * scale).astype(np.int64) + BINS // 2
-        self.counts += np.bincount(bins, minlength=BINS)
 
 
 def radius_for(magnitude: float) -> float:

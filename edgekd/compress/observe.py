@@ -51,7 +51,7 @@ def observe(program: Program, batches: Iterable[tuple[NDArray[Any], ...]]) -> Ob
     Raises:
         CompressError: no samples, samples of another shape than the probe batch, or a tensor with NaN or infinity.
     """
-    observer = _Observer(program)
+    observer = _Observer(program.module)
     expected = _shape(program, program.example)
     samples = 0
     for batch in batches:
@@ -82,14 +82,16 @@ def fingerprints(program: Program) -> dict[str, Fingerprint]:
 
     Texts are run one by one, as the files are: a tensor without a batch axis (of the positions) counts each time.
     """
-    if program.max_tokens is None:
-        return _Fingerprints(program).collect()
-    return _TextFingerprints(program).collect()
+    seen = _Fingerprints(program.module)
+    texts = [] if program.max_tokens is None else [program.sample(index) for index in range(len(program.example[0]))]
+    for inputs in texts or [program.example]:
+        seen.run(*inputs)
+    return {name: moments.fingerprint() for name, moments in seen.moments.items()}
 
 
 class _Observer(Visitor):
-    def __init__(self, program: Program) -> None:
-        super().__init__(program.module)
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
         self.histograms: dict[str, Histogram] = {}
 
     def show(self, node: fx.Node, value: Tensor) -> None:
@@ -141,38 +143,9 @@ def _pads_zeros(node: fx.Node) -> bool:
 
 
 class _Fingerprints(Visitor):
-    def __init__(self, program: Program) -> None:
-        super().__init__(program.module)
-        self.example = program.example
-        self.found: dict[str, Fingerprint] = {}
-
-    def collect(self) -> dict[str, Fingerprint]:
-        self.run(*self.example)
-        return self.found
-
-    def show(self, node: fx.Node, value: Tensor) -> None:
-        self.found[node.name] = fingerprint(value)
-
-
-class _TextFingerprints(Visitor):
-    def __init__(self, program: Program) -> None:
-        super().__init__(program.module)
-        self.program = program
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
         self.moments: dict[str, Moments] = {}
-
-    def collect(self) -> dict[str, Fingerprint]:
-        for index in range(len(self.program.example[0])):
-            self.run(*self.program.sample(index))
-        return {name: item.fingerprint() for name, item in self.moments.items()}
 
     def show(self, node: fx.Node, value: Tensor) -> None:
         self.moments.setdefault(node.name, Moments()).add(as_numpy(value))
-
-
-def fingerprint(value: Tensor) -> Fingerprint:
-    """(mean, std, minimum, maximum, count); the std is the population's."""
-    if not value.numel():
-        return 0.0, 0.0, 0.0, 0.0, 0
-    variance, mean = torch.var_mean(value.double(), correction=0)
-    minimum, maximum = torch.aminmax(value)
-    return float(mean), float(variance.sqrt()), float(minimum), float(maximum), value.numel()

@@ -41,6 +41,6 @@ def prepare(section: DataSection, seed: int, folder: Path, progress: Progress) -
         from edgekd.data.text_preparation import prepare_texts
 
         return prepare_texts(section, seed, folder, progress)
-    from edgekd.data.preparation import prepare_images
+    from edgekd.data.image_preparation import prepare_images
 
     return prepare_images(section, seed, folder, progress)

@@ -6,13 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+from edgekd.data.dataset import Dataset, Kind, stored
 
 
 @dataclass(frozen=True)
@@ -47,29 +46,20 @@ class Preprocess:
         return cls(tuple(data["mean"]), tuple(data["std"]), (data["size"][0], data["size"][1]), data["channels"])
 
 
-@dataclass(frozen=True)
-class ImageData:
-    """A labelled image set on disk, split in three.
+@dataclass(frozen=True, kw_only=True)
+class ImageData(Dataset):
+    """Images.
 
     Attributes:
         images: `(N, H, W, C)` uint8, memory-mapped.
-        labels: `(N,)` int64, indices into `classes`.
-        split: `(N,)` uint8, indices into `SPLITS`.
-        classes: class names, sorted as the reader gives them.
         preprocess: the normalisation that belongs to the training split.
         calibration: `(K, H, W, C)` uint8 images of the user's domain, disjoint from the test split.
-        facts: everything the report says about the data (counts, class coverage, hashes, warnings, licence).
     """
 
+    kind: ClassVar[Kind] = "image"
     images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    split: NDArray[np.uint8]
-    classes: tuple[str, ...]
     preprocess: Preprocess
     calibration: NDArray[np.uint8]
-    facts: dict[str, Any]
-    kind: Literal["image"] = "image"
-    task: Literal["classification"] = "classification"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -80,10 +70,6 @@ class ImageData:
         """`(B, C, H, W)` float32, normalised."""
         return (self.preprocess.apply(self.images[indices]),)
 
-    def targets(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """`(B,)` classes."""
-        return self.labels[indices]
-
     def calibration_batches(self, size: int) -> Iterator[tuple[NDArray[np.float32]]]:
         """All calibration images, at most `size` at once."""
         for start in range(0, len(self.calibration), size):
@@ -93,20 +79,13 @@ class ImageData:
         """At most `count` calibration images."""
         return (self.preprocess.apply(self.calibration[:count]),)
 
-    def indices(self, split: Split) -> NDArray[np.int64]:
-        """Sorted positions of one split's samples."""
-        return np.flatnonzero(self.split == SPLITS.index(split))
-
     @classmethod
     def load(cls, folder: Path) -> ImageData:
-        """Opens what `save` wrote, without reading the images."""
-        facts = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+        """Opens a prepared set, without reading the images."""
+        fields = stored(folder)
         return cls(
+            **fields,
+            preprocess=Preprocess.from_json(fields["facts"]["preprocess"]),
             images=np.load(folder / "images.npy", mmap_mode="r"),
-            labels=np.load(folder / "labels.npy"),
-            split=np.load(folder / "split.npy"),
-            classes=tuple(facts["classes"]),
-            preprocess=Preprocess.from_json(facts["preprocess"]),
             calibration=np.load(folder / "calibration.npy", mmap_mode="r"),
-            facts=facts,
         )

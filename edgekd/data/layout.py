@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from edgekd.data.arrays import Split
+from edgekd.data.dataset import Split
 from edgekd.errors import DataError, nearest
 
 Parts: TypeAlias = tuple[str, ...]

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.arrays import SPLITS, Split
+from edgekd.data.dataset import Split, positions
 from edgekd.data.ragged import Ragged
 from edgekd.data.splits import counts
 
@@ -42,7 +42,7 @@ class Prepared(Generic[S]):
 
     def indices(self, split: Split) -> NDArray[np.int64]:
         """Sorted positions of one split's samples."""
-        return np.flatnonzero(self.split == SPLITS.index(split))
+        return positions(self.split, split)
 
     def digests_of(self, split: Split) -> set[bytes]:
         """Distinct digests of one split's samples."""

@@ -7,7 +7,7 @@ split and counted first, and then streamed once in bounded memory, whatever the 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.arrays import Split
+from edgekd.data.dataset import Split
 from edgekd.family import Family, Method
 
 if TYPE_CHECKING:
@@ -112,14 +112,6 @@ class Reader(Method):
     def place(self, origin: str) -> str:
         """A sample's origin as the user can find it, for messages."""
         return f"{self.method_name}:{origin}"
-
-    def read(self) -> Iterator[Sample]:
-        """The samples of `open`."""
-        return iter(self.open().samples)
-
-    def classes(self) -> list[str]:
-        """The class names of `open`."""
-        return self.open().classes
 
 
 READERS = Family("edgekd.data.readers", Reader)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.arrays import SPLITS, Split
+from edgekd.data.dataset import SPLITS, Split
 from edgekd.errors import DataError
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.arrays import SPLITS, Split
+from edgekd.data.dataset import Dataset, Kind, stored
 from edgekd.data.ragged import Ragged
 
 Task = Literal["sequence_classification", "token_classification", "embedding"]
@@ -48,29 +47,22 @@ class TextPreprocess:
         return cls(data["max_length"], data["pad_id"], data["task"], data["tokenizer"])
 
 
-@dataclass(frozen=True)
-class TextData:
-    """A labelled text set on disk, split in three.
+@dataclass(frozen=True, kw_only=True)
+class TextData(Dataset):
+    """Texts. Where tokens are classified, `labels` has one entry per token.
+
+    They are then in the order of `texts.values`, and -100 for special tokens and all but the first token of a word.
 
     Attributes:
         texts: token ids of the N texts, special tokens included, memory-mapped.
-        labels: `(N,)` int64, indices into `classes`; where tokens are classified one per token, in the order of
-            `texts.values`, and -100 for special tokens and for all but the first token of a word.
-        split: `(N,)` uint8, indices into `SPLITS`.
-        classes: class names, sorted as the reader gives them.
         preprocess: tokenisation.
         calibration: token ids of texts of the user's domain, disjoint from the test split.
-        facts: everything the report says about the data.
     """
 
+    kind: ClassVar[Kind] = "text"
     texts: Ragged
-    labels: NDArray[np.int64]
-    split: NDArray[np.uint8]
-    classes: tuple[str, ...]
     preprocess: TextPreprocess
     calibration: Ragged
-    facts: dict[str, Any]
-    kind: Literal["text"] = "text"
 
     @property
     def task(self) -> Task:
@@ -81,10 +73,6 @@ class TextData:
     def shape(self) -> tuple[int, ...]:
         """Texts and tokens."""
         return len(self.texts), len(self.texts.values)
-
-    def indices(self, split: Split) -> NDArray[np.int64]:
-        """Sorted positions of one split's samples."""
-        return np.flatnonzero(self.split == SPLITS.index(split))
 
     def inputs(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """`(B, T)` int64 token ids and attention mask, padded to the longest text."""
@@ -108,13 +96,10 @@ class TextData:
     @classmethod
     def load(cls, folder: Path) -> TextData:
         """Opens a prepared set, without reading the texts."""
-        facts = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+        fields = stored(folder)
         return cls(
+            **fields,
+            preprocess=TextPreprocess.from_json(fields["facts"]["preprocess"]),
             texts=Ragged.load(folder, ""),
-            labels=np.load(folder / "labels.npy"),
-            split=np.load(folder / "split.npy"),
-            classes=tuple(facts["classes"]),
-            preprocess=TextPreprocess.from_json(facts["preprocess"]),
             calibration=Ragged.load(folder, "calibration_"),
-            facts=facts,
         )

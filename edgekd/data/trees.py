@@ -35,12 +35,6 @@ class Tree:
     others: list[str]
 
 
-def list_images(root: Path) -> list[Path]:
-    """Every image file below a folder, sorted by relative path; reads directories only."""
-    files, _ = _walk(root)
-    return [root / name for name in files if _is_image(name)]
-
-
 def folder_tree(root: Path) -> Tree:
     """The files below a folder; links are followed, hidden files and folders are not listed.
 

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekd.backends import need
 from edgekd.distill.loss import LOSSES, Loss
 from edgekd.distill.section import DistillSection
 from edgekd.distill.settings import TrainSettings
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import nn
 
     from edgekd.data.dataset import Dataset
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
     from edgekd.distill.teacher_cache import TeacherCache
     from edgekd.progress import Progress
 
-__all__ = ["LOSSES", "DistillSection", "Loss", "TrainSettings", "predict", "train"]
+__all__ = ["LOSSES", "DistillSection", "Loss", "TrainSettings", "train"]
 
 
 def train(
@@ -62,15 +59,7 @@ def train(
         EdgekdError: the loss is no longer a finite number.
         StoreError: the checkpoint cannot be written.
     """
-    need("torch")
-    from edgekd.distill.loop import train as run
+    from edgekd.distill.loop import run
+    from edgekd.distill.task import Task
 
-    return run(model, data, settings, losses, seed=seed, work=work, progress=progress, teacher=teacher, cache=cache)
-
-
-def predict(model: nn.Module, data: Dataset, indices: NDArray[np.int64], batch_size: int = 256) -> NDArray[np.float32]:
-    """`(N, K)` float32 logits of the samples `indices`, in evaluation mode; see `edgekd.distill.inference.predict`."""
-    need("torch")
-    from edgekd.distill.inference import predict as run
-
-    return run(model, data, indices, batch_size)
+    return run(Task(model, data, settings, losses, seed, teacher, cache), work, progress)

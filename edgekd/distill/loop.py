@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -20,23 +20,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgekd.data.dataset import Dataset
 from edgekd.distill.batches import batches_of, from_numpy
 from edgekd.distill.centroids import centroids, scored
 from edgekd.distill.digest import weights_digest
-from edgekd.distill.ensemble import EnsembleCache
-from edgekd.distill.fingerprint import fingerprint
 from edgekd.distill.inference import logits_of, probe, width_of
-from edgekd.distill.loss import Loss
 from edgekd.distill.objective import Objective
 from edgekd.distill.optimizer import parameter_groups
 from edgekd.distill.precision import autocast, resolve_precision, training_device
-from edgekd.distill.settings import TrainSettings
 from edgekd.distill.state import has_state, read_state, write_state
 from edgekd.distill.task import Task
-from edgekd.distill.task_checks import batch_plan, check_task
 from edgekd.distill.teacher import freeze, verify_frozen, verify_unchanged
-from edgekd.distill.teacher_cache import TeacherCache
 from edgekd.distill.threads import all_cores
 from edgekd.errors import EdgekdError
 from edgekd.models.modules import place, seeded
@@ -45,6 +38,8 @@ from edgekd.progress import Progress
 # Reading a loss back stalls a GPU; on a CPU it costs nothing either way.
 STEPS_BETWEEN_FINITE_CHECKS = 50
 CENTROID_SAMPLES = 2000
+# Where a training is, and what it has seen: the plain part of its state.
+RECORD = ("epoch", "position", "sums", "best", "best_accuracy", "best_epoch", "seconds", "history")
 
 
 class Training:
@@ -62,8 +57,7 @@ class Training:
         data, settings = task.data, task.settings
         self.train_indices = data.indices("train")
         self.validation_indices = data.indices("validation")
-        check_task(task)
-        self.batch_size, self.steps = batch_plan(settings, len(self.train_indices))
+        self.batch_size, self.steps = task.batch_plan()
         self.device = training_device()
         self.precision = resolve_precision(settings.precision, self.device)
         self.batches = batches_of(data, self.device, settings.augment, self.seed)
@@ -138,35 +132,27 @@ class Training:
         return {
             "identity": identity,
             "threads": torch.get_num_threads(),
-            "model": self.model.state_dict(),
-            "projectors": self.objective.projectors.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
             "rng": torch.get_rng_state(),
             "rng_cuda": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-            "epoch": self.epoch,
-            "position": self.position,
-            "sums": self.sums,
-            "best": self.best,
-            "best_accuracy": self.best_accuracy,
-            "best_epoch": self.best_epoch,
-            "seconds": self.seconds,
-            "history": self.history,
+            **{name: part.state_dict() for name, part in self._parts().items()},
+            **{name: getattr(self, name) for name in RECORD},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """The inverse of `state`."""
-        self.model.load_state_dict(state["model"])
-        self.objective.projectors.load_state_dict(state["projectors"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"])
         if state["rng_cuda"]:
             torch.cuda.set_rng_state_all(state["rng_cuda"])
-        self.epoch, self.position = state["epoch"], state["position"]
-        self.sums = state["sums"].to(self.device)
-        self.best, self.best_accuracy, self.best_epoch = state["best"], state["best_accuracy"], state["best_epoch"]
-        self.seconds, self.history = state["seconds"], state["history"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        for name in RECORD:
+            setattr(self, name, state[name])
+        self.sums = self.sums.to(self.device)
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state of its own."""
+        projectors = self.objective.projectors
+        return {"model": self.model, "projectors": projectors, "optimizer": self.optimizer, "scaler": self.scaler}
 
     def _zero_sums(self) -> Tensor:
         return torch.zeros(1 + len(self.objective.names), dtype=torch.float64, device=self.device)
@@ -287,35 +273,23 @@ def _determined(seed: int, threads: int) -> Generator[None]:
         torch.set_num_threads(before)
 
 
-def train(
-    model: nn.Module,
-    data: Dataset,
-    settings: TrainSettings,
-    losses: Sequence[Loss],
-    *,
-    seed: int,
-    work: Path,
-    progress: Progress,
-    teacher: nn.Module | None = None,
-    cache: TeacherCache | EnsembleCache | None = None,
-) -> dict[str, Any]:
+def run(task: Task, work: Path, progress: Progress) -> dict[str, Any]:
     """See `edgekd.distill.train`."""
-    task = Task(model, data, settings, losses, seed, teacher, cache)
-    identity = fingerprint(task)
+    identity = task.fingerprint()
     state = read_state(work)
     if state is None and has_state(work):
         progress.warn(f"the checkpoint in {work} is damaged: the training starts from the beginning")
     if state is not None and state["identity"] != identity:
         progress.warn(f"the checkpoint in {work} belongs to another training: this one starts from the beginning")
         state = None
-    threads = settings.threads or (all_cores() if state is None else int(state["threads"]))
-    with _determined(seed, threads):
+    threads = task.settings.threads or (all_cores() if state is None else int(state["threads"]))
+    with _determined(task.seed, threads):
         training = Training(task, progress)
         if state is not None:
             training.restore(state)
             progress.note(f"goes on at epoch {training.epoch + 1}, step {training.position} of {training.steps}")
-        before = None if teacher is None else weights_digest(teacher)
+        before = None if task.teacher is None else weights_digest(task.teacher)
         training.run(work, identity)
-        if teacher is not None:
-            verify_unchanged(teacher, before)
+        if task.teacher is not None:
+            verify_unchanged(task.teacher, before)
         return training.finish()

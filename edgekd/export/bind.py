@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgekd.compress.description import Description, TensorRange
-from edgekd.compress.moments import Fingerprint, Moments
+from edgekd.compress.moments import Fingerprint
 from edgekd.errors import ExportError
-
-__all__ = ["Binding", "Fingerprint", "Moments", "Step", "bind", "candidates", "distance"]
 
 # Share of a tensor's spread. Other runtimes sum in another order: 1e-5 was seen after 50 layers; two different
 # tensors of a trained network differ by 1e-2 and more in at least one of the four figures.
@@ -45,13 +43,11 @@ class Step:
     """One operator of a file, as far as binding needs it.
 
     Attributes:
-        operator: type, as the file spells it.
         inputs: tensors it reads that depend on the network's input; the first carries the values.
         outputs: tensors it makes.
         passes: it only moves values (or adds zeros): its output keeps its first input's range.
     """
 
-    operator: str
     inputs: Sequence[str]
     outputs: Sequence[str]
     passes: bool = False

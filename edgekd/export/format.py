@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from edgekd.artifact import Tensor
+from edgekd.artifact import Precision, Tensor
 from edgekd.family import Family, Method
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from edgekd.compress.fold import Program
     from edgekd.compress.rules import QuantizationRules
 
-Precision = Literal["float32", "int8"]
 PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
 

@@ -9,35 +9,16 @@ from typing import Any
 from edgekd.artifact import Tensor
 from edgekd.backends import need
 from edgekd.errors import ExportError
+from edgekd.export.format import Exported
 
 # A protobuf message ends at 2 GiB; the margin is for what the file holds besides weights.
 SINGLE_FILE_BYTES = 2_000_000_000
+LAYOUTS = {"input": "NCHW"}
 
 
 def onnx_module() -> Any:
     """The `onnx` package, or how to install it."""
     return need("onnx", extra="onnx")
-
-
-def load_onnx(path: Path) -> Any:
-    """A checked `ModelProto`.
-
-    Raises:
-        ExportError: the file is missing, cut off, or not a valid ONNX model.
-    """
-    onnx = onnx_module()
-    protobuf_error = need("google.protobuf.message", extra="onnx").DecodeError
-    hint = "export again: edgekd run RECIPE"
-    try:
-        model = onnx.load(str(path))
-    except OSError as error:
-        raise ExportError("the ONNX file cannot be read", where=path, received=error.strerror, hint=hint) from error
-    except protobuf_error as error:
-        raise ExportError("the ONNX file is cut off or is no ONNX file", where=path, hint=hint) from error
-    if not model.graph.node:
-        raise ExportError("the ONNX file holds no graph: it is cut off or empty", where=path, hint=hint)
-    check_onnx(model, path)
-    return model
 
 
 def check_onnx(model: Any, where: object) -> None:
@@ -105,11 +86,6 @@ def strip(model: Any) -> None:
         del item.metadata_props[:]
 
 
-def operators(model: Any) -> list[str]:
-    """Operator types of a graph, sorted."""
-    return sorted({str(node.op_type) for node in model.graph.node})
-
-
 def drop_unused(model: Any) -> None:
     """Removes initializers that no node reads."""
     used = {name for node in model.graph.node for name in node.input}
@@ -118,13 +94,15 @@ def drop_unused(model: Any) -> None:
     model.graph.initializer.extend(kept)
 
 
-def signature(model: Any, layouts: dict[str, str]) -> tuple[list[Tensor], list[Tensor]]:
-    """Inputs and outputs as the manifest states them.
+def exported(model: Any, entry: str, notes: dict[str, Any]) -> Exported:
+    """What a format wrote that made the file `entry` of an ONNX model."""
+    inputs, outputs = signature(model)
+    operators = sorted({str(node.op_type) for node in model.graph.node})
+    return Exported(entry=entry, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators})
 
-    Args:
-        model: an ONNX model.
-        layouts: tensor name to layout, e.g. `{"input": "NCHW"}`.
-    """
+
+def signature(model: Any) -> tuple[list[Tensor], list[Tensor]]:
+    """Inputs and outputs as the manifest states them."""
     onnx = onnx_module()
     known = {item.name for item in model.graph.initializer}
 
@@ -134,7 +112,7 @@ def signature(model: Any, layouts: dict[str, str]) -> tuple[list[Tensor], list[T
             name=value.name,
             dtype=str(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)),
             shape=[dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim],
-            layout=layouts.get(value.name),
+            layout=LAYOUTS.get(value.name),
         )
 
     inputs = [describe(value) for value in model.graph.input if value.name not in known]

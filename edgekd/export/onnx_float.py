@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgekd.backends import need
 from edgekd.errors import ExportError
-from edgekd.export.memo import once
 from edgekd.export.onnx_file import check_onnx, drop_unused, onnx_module, strip
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 OPSET = 18
 OUTPUT = "logits"
-LAYOUTS = {"input": "NCHW"}
 
 
 def float_onnx(program: Program) -> Any:
@@ -32,7 +30,7 @@ def float_onnx(program: Program) -> Any:
     Raises:
         ExportError: the network has an operator that ONNX cannot express.
     """
-    kept = once(program, "float_onnx", lambda: _export(program))
+    kept = program.once("float_onnx", lambda: _export(program))
     copy = onnx_module().ModelProto()
     copy.CopyFrom(kept)
     return copy

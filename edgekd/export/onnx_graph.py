@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekd.backends import need
+from edgekd.compress.moments import Fingerprint, Moments
 from edgekd.compress.operators import WEIGHTED
 from edgekd.compress.tensors import as_numpy
 from edgekd.errors import ExportError
-from edgekd.export.bind import Binding, Fingerprint, Moments, Step, bind
-from edgekd.export.memo import once
+from edgekd.export.bind import Binding, Step, bind
 from edgekd.export.onnx_file import onnx_module
 from edgekd.export.onnx_float import float_onnx
 
@@ -68,7 +68,7 @@ def bound_onnx(program: Program, description: Description) -> BoundGraph:
         ExportError: a quantized operator's tensor cannot be found in the description, or only ambiguously.
     """
     model = float_onnx(program)
-    seen = once(program, "onnx_fingerprints", lambda: fingerprints(model, program))
+    seen = program.once("onnx_fingerprints", lambda: fingerprints(model, program))
     binding = bind(seen, steps(model, set(seen)), description)
     integer, kept = _divide(model, binding, program, description)
     by_name = {node.name: node for node in model.graph.node}
@@ -139,7 +139,6 @@ def steps(model: Any, live: set[str]) -> list[Step]:
     """The model's operators as binding sees them."""
     return [
         Step(
-            operator=node.op_type,
             inputs=[name for name in node.input if name in live],
             outputs=[name for name in node.output if name],
             passes=node.op_type in PASSES,

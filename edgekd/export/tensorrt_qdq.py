@@ -20,12 +20,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekd.compress import affine
 from edgekd.compress.description import TensorRange
 from edgekd.errors import ExportError
-from edgekd.export.onnx_file import drop_unused, onnx_module, sort_nodes
+from edgekd.export.onnx_constants import GraphWriter
+from edgekd.export.onnx_file import onnx_module
 from edgekd.export.onnx_graph import BoundGraph
 from edgekd.export.placed import Placed
 
@@ -34,58 +34,33 @@ POOLS = {"AveragePool", "GlobalAveragePool"}
 
 
 @dataclass
-class _Writer:
+class _Writer(GraphWriter):
     """The graph being changed.
 
     Attributes:
-        model: the `ModelProto`.
         ranges: range of every bound tensor.
-        pairs: tensor to the output of its DequantizeLinear.
     """
 
-    model: Any
-    ranges: dict[str, TensorRange]
-    pairs: dict[str, str] = field(default_factory=lambda: {})
-
-    def constant(self, name: str, values: NDArray[Any]) -> str:
-        """Adds an initializer and returns its name."""
-        self.model.graph.initializer.append(onnx_module().numpy_helper.from_array(values, name))
-        return name
-
-    def node(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Adds a node and returns its output."""
-        made = onnx_module().helper.make_node(kind, inputs, [output], name=f"{output}_node", **attributes)
-        self.model.graph.node.append(made)
-        return output
+    ranges: dict[str, TensorRange] = field(default_factory=lambda: {})
 
     def pair(self, tensor: str) -> str:
         """The tensor after its quantizer, one per tensor."""
-        if tensor not in self.pairs:
-            item = self.ranges[tensor]
-            grid = affine.activation(item.low, item.high, symmetric=True)
-            scale = self.constant(f"{tensor}_scale", np.asarray(grid.scale, np.float32).reshape(()))
-            zero = self.constant(f"{tensor}_zero_point", np.zeros((), np.int8))
-            quantized = self.node("QuantizeLinear", [tensor, scale, zero], f"{tensor}_quantized")
-            self.pairs[tensor] = self.node("DequantizeLinear", [quantized, scale, zero], f"{tensor}_dequantized")
-        return self.pairs[tensor]
+        item = self.ranges[tensor]
+        grid = affine.activation(item.low, item.high, symmetric=True)
+        scale = self.constant(f"{tensor}_scale", np.asarray(grid.scale, np.float32).reshape(()))
+        zero = self.constant(f"{tensor}_zero_point", np.zeros((), np.int8))
+        quantized = self.node("QuantizeLinear", [tensor, scale, zero], [f"{tensor}_quantized"])
+        return self.node("DequantizeLinear", [quantized, scale, zero], [f"{tensor}_dequantized"])
 
     def weight(self, name: str, axis: int, per_channel: bool) -> str:
         """The named weight as INT8 behind a DequantizeLinear, made once."""
-        output = f"{name}_dequantized"
-        if output in self.pairs.values():
-            return output
-        onnx = onnx_module()
-        stored = next((item for item in self.model.graph.initializer if item.name == name), None)
-        if stored is None:
-            raise ExportError("a quantized operator's weight is computed, not stored", where=name)
-        values = onnx.numpy_helper.to_array(stored).astype(np.float32)
+        values = self.values(name).astype(np.float32)
         grid = affine.weight(values, axis=axis if per_channel else None)
         scale = self.constant(f"{name}_scale", np.asarray(grid.scale, np.float32))
         zero = self.constant(f"{name}_zero_point", np.zeros(grid.scale.shape, np.int8))
         integers = self.constant(f"{name}_quantized", affine.quantize(values, grid).astype(np.int8))
         attributes = {"axis": axis} if per_channel else {}
-        self.pairs[name] = self.node("DequantizeLinear", [integers, scale, zero], output, **attributes)
-        return output
+        return self.node("DequantizeLinear", [integers, scale, zero], [f"{name}_dequantized"], **attributes)
 
 
 def channel_axis(node: Any) -> int:
@@ -108,7 +83,7 @@ def place(graph: BoundGraph) -> Placed:
     nodes = {node.name: node for node in graph.model.graph.node}
     makers = {tensor: node for node in nodes.values() for tensor in node.output}
     readers = Counter(tensor for node in nodes.values() for tensor in node.input)
-    writer = _Writer(graph.model, graph.binding.ranges)
+    writer = _Writer(graph.model, ranges=graph.binding.ranges)
     counts: Counter[str] = Counter()
     left: dict[str, str] = {}
     for name in graph.integer:
@@ -131,8 +106,7 @@ def place(graph: BoundGraph) -> Placed:
     left |= {graph.layers.get(name, name): "TensorRT looks rows up in float tables" for name in graph.tables}
     if not counts:
         raise ExportError("the quantization description leaves no operator to quantize", received=dict(left) or None)
-    drop_unused(graph.model)
-    sort_nodes(graph.model)
+    writer.finish()
     inferred = onnx_module().shape_inference.infer_shapes(graph.model, data_prop=True)
     return Placed(model=inferred, counts=dict(sorted(counts.items())), left=left)
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekd.backends import need
+from edgekd.compress.moments import Fingerprint, Moments
 from edgekd.errors import ExportError
-from edgekd.export.bind import Fingerprint, Moments, Step
-from edgekd.export.memo import once
+from edgekd.export.bind import Step
 from edgekd.export.silence import silenced
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 INPUT = "input"
 OUTPUT = "logits"
-SIGNATURE = "serving_default"
 
 # Operators that multiply by weights.
 HEAVY = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "CONV_3D", "TRANSPOSE_CONV", "BATCH_MATMUL"}
@@ -93,7 +92,6 @@ class TfliteGraph:
         """The operators as binding sees them."""
         return [
             Step(
-                operator=item.kind,
                 inputs=[self.names[i] for i in item.inputs if i >= 0 and i not in self.constants],
                 outputs=[self.names[i] for i in item.outputs],
                 passes=item.kind in PASSES,
@@ -110,7 +108,7 @@ def float_tflite(program: Program) -> bytes:
     Raises:
         ExportError: the network has an operator that TFLite cannot express.
     """
-    return once(program, "float_tflite", lambda: _convert(program))
+    return program.once("float_tflite", lambda: _convert(program))
 
 
 def _convert(program: Program) -> bytes:
@@ -132,17 +130,27 @@ def as_bytes(converted: Any) -> bytes:
         return path.read_bytes()
 
 
+def flatbuffer_tools() -> Any:
+    """What reads and writes the object form of a file."""
+    return need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
+
+
+def object_form(content: bytes) -> Any:
+    """A file as objects that can be changed."""
+    return flatbuffer_tools().read_model_from_bytearray(bytearray(content))
+
+
 def read_tflite(content: bytes, position: int = 0) -> TfliteGraph:
     """Operators and tensors of a file's main subgraph, or of the one at `position`.
 
     Raises:
         ExportError: the bytes are no TFLite file, or are cut off.
     """
-    tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
+    tools = flatbuffer_tools()
     if content[4:8] != b"TFL3":
         raise ExportError("the bytes are no TFLite file", received=repr(content[:8]), accepted="identifier TFL3")
     try:
-        model = tools.read_model_from_bytearray(bytearray(content))
+        model = object_form(content)
         graph = model.subgraphs[position]
         codes: list[str] = [str(tools.opcode_to_name(model, index)) for index, _ in enumerate(model.operatorCodes)]
     except (ValueError, IndexError, TypeError, AttributeError, struct.error) as error:

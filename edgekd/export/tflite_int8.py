@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,6 @@ from edgekd.compress.tensors import as_numpy
 from edgekd.errors import ExportError
 from edgekd.export.bind import Binding, bind
 from edgekd.export.kernels import Kernels
-from edgekd.export.memo import once
 from edgekd.export.silence import silenced
 from edgekd.export.tflite_file import HEAVY, PASSES, Operator, TfliteGraph, fingerprints, float_tflite, read_tflite
 
@@ -58,7 +57,7 @@ def int8_tflite(program: Program, description: Description) -> tuple[bytes, Choi
     graph = read_tflite(content)
     images = as_numpy(program.example[0]).transpose(0, 2, 3, 1)  # (N, H, W, C)
     samples = ([np.ascontiguousarray(images[i : i + 1], dtype=np.float32)] for i in range(len(images)))
-    seen = once(program, "tflite_fingerprints", lambda: fingerprints(content, graph, samples))
+    seen = program.once("tflite_fingerprints", lambda: fingerprints(content, graph, samples))
     binding = bind(seen, graph.steps(), description)
     choice = choose(graph, binding, program, description)
     for position in sorted(choice.integer):
@@ -132,32 +131,51 @@ def _passing(graph: TfliteGraph, integer: set[int], binding: Binding) -> set[int
 
 
 def _quantize(content: bytes, graph: TfliteGraph, choice: Choice, binding: Binding, description: Description) -> bytes:
-    with silenced("importing ai-edge-quantizer"):
-        quantizer_module: Any = need("ai_edge_quantizer.quantizer", extra="litert")
-        types: Any = need("ai_edge_quantizer.qtyping", extra="litert")
-        utilities: Any = need("ai_edge_quantizer.utils.tfl_flatbuffer_utils", extra="litert")
-    with silenced("quantizing the TFLite file", RuntimeError, ValueError, NotImplementedError, KeyError):
-        quantizer = quantizer_module.Quantizer(content)
-        granularity = types.QuantGranularity
+    def configure(quantizer: Any, types: Any) -> None:
         quantizer.add_static_config(
             regex=".*",
             operation_name=types.TFLOperationName.ALL_SUPPORTED,
             activation_num_bits=8,
             weight_num_bits=8,
-            weight_granularity=granularity.CHANNELWISE if description.per_channel else granularity.TENSORWISE,
+            weight_granularity=granularity(types, description),
         )
+        utilities: Any = need("ai_edge_quantizer.utils.tfl_flatbuffer_utils", extra="litert")
         known = {str(name.value) for name in utilities.TFL_OP_CODE_TO_NAME.values()}
         for position, item in enumerate(graph.operators):
             if position not in choice.integer and item.kind in known:
                 quantizer.update_quantization_recipe(
                     regex=scope(item),
                     operation_name=types.TFLOperationName(item.kind),
-                    algorithm_key=quantizer_module.AlgorithmName.NO_QUANTIZE,
+                    algorithm_key=need("ai_edge_quantizer.quantizer", extra="litert").AlgorithmName.NO_QUANTIZE,
                 )
-        result = quantizer.quantize(
-            calibration_result=calibration(graph, binding), enable_progress_bar=False, enable_progress_report=False
-        )
+
+    return run_quantizer(content, configure, calibration(graph, binding))
+
+
+def run_quantizer(content: bytes, configure: Callable[[Any, Any], None], known: dict[str, Any] | None) -> bytes:
+    """The quantized file.
+
+    Args:
+        content: the float file.
+        configure: told the quantizer and its types, says what becomes integers.
+        known: the calibration of static layers, see `calibration`; None without any.
+
+    Raises:
+        ExportError: the quantizer refuses.
+    """
+    with silenced("importing ai-edge-quantizer"):
+        module: Any = need("ai_edge_quantizer.quantizer", extra="litert")
+        types: Any = need("ai_edge_quantizer.qtyping", extra="litert")
+    with silenced("quantizing the TFLite file", RuntimeError, ValueError, NotImplementedError, KeyError):
+        quantizer = module.Quantizer(content)
+        configure(quantizer, types)
+        result = quantizer.quantize(calibration_result=known, enable_progress_bar=False, enable_progress_report=False)
         return bytes(result.quantized_model)
+
+
+def granularity(types: Any, description: Description) -> Any:
+    """One weight scale per output channel, or one per layer."""
+    return types.QuantGranularity.CHANNELWISE if description.per_channel else types.QuantGranularity.TENSORWISE
 
 
 def scope(item: Operator) -> str:

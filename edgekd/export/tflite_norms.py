@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.backends import need
 from edgekd.compress.nodes import attribute, layer_arguments, operator_type
 from edgekd.compress.tensors import as_numpy
+from edgekd.export.tflite_file import flatbuffer_tools
 
 if TYPE_CHECKING:
     from edgekd.compress.fold import Program
@@ -63,7 +63,7 @@ def _linears(program: Program) -> Iterator[tuple[Floats, Floats]]:
 
 def _folded(model: Any, graph: Any) -> Iterator[tuple[Any, int, Floats]]:
     """Layers that read a value which constants scale and shift before them: layer, shifted tensor, factors."""
-    tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
+    tools = flatbuffer_tools()
     kinds = [tools.opcode_to_name(model, item.opcodeIndex) for item in graph.operators]
     scaled: dict[int, tuple[int, Floats]] = {}
     shifted: dict[int, tuple[int, Floats]] = {}

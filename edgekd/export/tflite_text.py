@@ -21,10 +21,17 @@ from edgekd.backends import need
 from edgekd.compress.tensors import as_numpy
 from edgekd.errors import ExportError
 from edgekd.export.bind import Binding, bind
-from edgekd.export.memo import once
 from edgekd.export.silence import silenced
-from edgekd.export.tflite_file import OUTPUT, TfliteGraph, as_bytes, fingerprints, read_tflite
-from edgekd.export.tflite_int8 import LOST_SHARE, Choice, calibration, choose, scope
+from edgekd.export.tflite_file import (
+    OUTPUT,
+    TfliteGraph,
+    as_bytes,
+    fingerprints,
+    flatbuffer_tools,
+    object_form,
+    read_tflite,
+)
+from edgekd.export.tflite_int8 import LOST_SHARE, Choice, calibration, choose, granularity, run_quantizer, scope
 from edgekd.export.tflite_norms import unfold_norms
 
 if TYPE_CHECKING:
@@ -66,11 +73,7 @@ def float_text(program: Program) -> bytes:
     Raises:
         ExportError: the network has an operator that TFLite cannot express.
     """
-    return once(program, "float_tflite", lambda: _convert(program, lengths(_limit(program))))
-
-
-def _limit(program: Program) -> int:
-    return program.max_tokens or 0
+    return program.once("float_tflite", lambda: _convert(program, lengths(program.max_tokens or 0)))
 
 
 def _convert(program: Program, sizes: list[int]) -> bytes:
@@ -88,26 +91,23 @@ def _convert(program: Program, sizes: list[int]) -> bytes:
 
 def _tidy(content: bytes, program: Program) -> bytes:
     """Tensors are named after signature and position: unique in the file, where the converter's names repeat."""
-    tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
-    model = tools.read_model_from_bytearray(bytearray(content))
+    model = object_form(content)
     unfold_norms(model, program)
     for item in model.signatureDefs:
         for position, tensor in enumerate(model.subgraphs[item.subgraphIndex].tensors):
             tensor.name = f"{item.signatureKey.decode()}/{position}".encode()
-    return bytes(tools.convert_object_to_bytearray(model))
+    return bytes(flatbuffer_tools().convert_object_to_bytearray(model))
 
 
 def read_signatures(content: bytes) -> dict[str, TfliteGraph]:
     """The graph of every signature."""
-    tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
-    model = tools.read_model_from_bytearray(bytearray(content))
+    model = object_form(content)
     return {item.signatureKey.decode(): read_tflite(content, int(item.subgraphIndex)) for item in model.signatureDefs}
 
 
 def input_order(content: bytes, key: str) -> list[str]:
     """Names of a signature's inputs in the order of its graph's."""
-    tools: Any = need("ai_edge_litert.tools.flatbuffer_utils", extra="litert")
-    model = tools.read_model_from_bytearray(bytearray(content))
+    model = object_form(content)
     item = next(item for item in model.signatureDefs if item.signatureKey.decode() == key)
     names = {int(entry.tensorIndex): entry.name.decode() for entry in item.inputs}
     return [names[int(index)] for index in model.subgraphs[item.subgraphIndex].inputs]
@@ -123,10 +123,10 @@ def int8_text(program: Program, description: Description) -> tuple[bytes, Choice
     """
     content = float_text(program)
     length = int(program.example[0].shape[1])
-    scratch = once(program, "tflite_scratch", lambda: _convert(program, [length]))
+    scratch = program.once("tflite_scratch", lambda: _convert(program, [length]))
     graph = read_tflite(scratch)
     order = input_order(scratch, signature(length))
-    seen = once(program, "tflite_fingerprints", lambda: fingerprints(scratch, graph, _samples(program, order)))
+    seen = program.once("tflite_fingerprints", lambda: fingerprints(scratch, graph, _samples(program, order)))
     binding = bind(seen, graph.steps(), description)
     choice = choose(graph, binding, program, description)
     layers = {position for position in choice.integer if graph.operators[position].kind == "FULLY_CONNECTED"}
@@ -172,17 +172,12 @@ def _quantize(
     binding: Binding,
     description: Description,
 ) -> bytes:
-    with silenced("importing ai-edge-quantizer"):
-        module: Any = need("ai_edge_quantizer.quantizer", extra="litert")
-        types: Any = need("ai_edge_quantizer.qtyping", extra="litert")
-    names, granularity = types.TFLOperationName, types.QuantGranularity
-    weights = granularity.CHANNELWISE if description.per_channel else granularity.TENSORWISE
-    with silenced("quantizing the TFLite file", RuntimeError, ValueError, NotImplementedError, KeyError):
-        quantizer = module.Quantizer(content)
+    def configure(quantizer: Any, types: Any) -> None:
+        names, weights = types.TFLOperationName, granularity(types, description)
         for graph in graphs:
             for position in sorted(tables):
                 where = scope(graph.operators[position])
-                quantizer.add_dynamic_config(where, names.EMBEDDING_LOOKUP, 8, granularity.CHANNELWISE)
+                quantizer.add_dynamic_config(where, names.EMBEDDING_LOOKUP, 8, types.QuantGranularity.CHANNELWISE)
             for position in sorted(choice.integer):
                 where = scope(graph.operators[position])
                 # Eight bits would only round the logits: the last layer's result stays in float.
@@ -190,13 +185,11 @@ def _quantize(
                     quantizer.add_dynamic_config(where, names.FULLY_CONNECTED, 8, weights)
                 else:
                     quantizer.add_static_config(where, names.FULLY_CONNECTED, 8, 8, weight_granularity=weights)
-        known: dict[str, Any] | None = None
-        if not description.dynamic:
-            known = {}
-            for graph in graphs:
-                known |= calibration(graph, _carried(binding, scratch, graph))
-        result = quantizer.quantize(calibration_result=known, enable_progress_bar=False, enable_progress_report=False)
-        return bytes(result.quantized_model)
+
+    known: dict[str, Any] = {}
+    for graph in [] if description.dynamic else graphs:
+        known |= calibration(graph, _carried(binding, scratch, graph))
+    return run_quantizer(content, configure, None if description.dynamic else known)
 
 
 def _carried(binding: Binding, scratch: TfliteGraph, graph: TfliteGraph) -> Binding:

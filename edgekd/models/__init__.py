@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgekd.artifact import sha256_file
-from edgekd.backends import need
 from edgekd.distill.settings import TrainSettings
 from edgekd.errors import ModelError
 from edgekd.family import OneOf
@@ -97,7 +96,6 @@ def load(section: ModelSection, classes: int, channels: int, seed: int) -> nn.Mo
     Raises:
         ModelError: it cannot be built, or the checkpoint does not fit it (a head of another size included).
     """
-    need("torch")
     from edgekd.models.checkpoint import load_into, read_tensors
     from edgekd.models.modules import seeded
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgekd.backends import need
 from edgekd.errors import EdgekdError
 from edgekd.models.source import ModelSource
 
@@ -29,7 +28,6 @@ def architecture(source: ModelSource, channels: int) -> nn.Module | None:
         ModelError: there is no such network.
         MissingBackend: its package is not installed.
     """
-    need("torch")
     import torch
 
     try:

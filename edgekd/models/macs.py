@@ -16,18 +16,13 @@ from edgekd.models.modules import device_of, evaluating
 FLOPS_PER_MAC = 2
 
 
-def macs(model: nn.Module, shape: tuple[int, ...]) -> int:
-    """MACs of one sample through convolutions, matrix products and attention; elementwise work is not counted.
+def macs(model: nn.Module, inputs: Sequence[Tensor]) -> int:
+    """MACs of `model(*inputs)` through convolutions, matrix products and attention; elementwise work is not counted.
 
     Args:
         model: its modes and random stream are left alone.
-        shape: of one input, `(C, H, W)`.
+        inputs: a batch of one.
     """
-    return macs_of(model, [torch.zeros(1, *shape)])
-
-
-def macs_of(model: nn.Module, inputs: Sequence[Tensor]) -> int:
-    """MACs of `model(*inputs)`, a batch of one."""
     device = device_of(model)
     with evaluating(model), torch.no_grad(), _plain_attention(), FlopCounterMode(display=False) as counter:
         model(*(value.to(device) for value in inputs))

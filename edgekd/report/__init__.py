@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from edgekd.errors import StoreError
+from edgekd.store import write_atomically
 
 AGAIN = "write it again: edgekd run RECIPE"
 
@@ -41,11 +42,10 @@ def write(document: Mapping[str, Any], folder: Path) -> dict[str, Path]:
 
 def _save(path: Path, text: str) -> Path:
     """Writes a text file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        return partial.replace(path)
+        write_atomically(path, text)
+        return path
     except OSError as error:
         hint = "give another folder with --out, or free some space"
         why = error.strerror or error

@@ -8,7 +8,8 @@ from pydantic import JsonValue
 
 from edgekd.report import units
 from edgekd.report.blocks import Cell
-from edgekd.report.document import Accuracy, Exported
+from edgekd.report.document.artifacts import Exported
+from edgekd.report.document.networks import Accuracy
 from edgekd.report.intervals import wilson
 
 

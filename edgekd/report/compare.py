@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from edgekd.report import units
-from edgekd.report.document import Document, Exported, Latency
+from edgekd.report.document import Document
+from edgekd.report.document.artifacts import Exported, Latency
 
 SAME_SPEED = 0.05
 """Two medians within 5 % of each other are called equal: repeated runs of one file differ by that much."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from edgekd.report import units
 from edgekd.report.blocks import Paragraph
 from edgekd.report.compare import SpeedUp, best_latency, slower_than_float, smallest_batch, speed_ups
-from edgekd.report.document import Accuracy, Document, Exported, Network
+from edgekd.report.document import Document
+from edgekd.report.document.artifacts import Exported
+from edgekd.report.document.networks import Accuracy, Network
 from edgekd.report.intervals import difference
 
 

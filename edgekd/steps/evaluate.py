@@ -54,8 +54,8 @@ def evaluate(
 
     def build(folder: Path) -> Mapping[str, Any]:
         from edgekd.benchmark.metrics import accuracy
-        from edgekd.distill import predict
         from edgekd.distill.centroids import centroids, scored
+        from edgekd.distill.inference import predict
         from edgekd.distill.temperature import temperature_table
         from edgekd.models import parameter_count
 
@@ -119,16 +119,16 @@ def _work(network: nn.Module, arrays: Dataset) -> dict[str, int | None]:
     """MACs of one sample, and of how many tokens it is."""
     import torch
 
-    from edgekd.models.macs import macs_of
+    from edgekd.models.macs import macs
 
     # A search sees no test split.
     test = arrays.indices("test") if len(arrays.indices("test")) else arrays.indices("validation")
     if arrays.kind == "image":
-        return {"macs": macs_of(network, [torch.as_tensor(arrays.inputs(test[:1])[0])]), "macs_tokens": None}
+        return {"macs": macs(network, [torch.as_tensor(arrays.inputs(test[:1])[0])]), "macs_tokens": None}
     lengths: list[int] = arrays.inputs(test)[1].sum(axis=1).tolist()
     tokens = int(median(lengths))
     ids = torch.ones(1, tokens, dtype=torch.int64)
-    return {"macs": macs_of(network, [ids, ids]), "macs_tokens": tokens}
+    return {"macs": macs(network, [ids, ids]), "macs_tokens": tokens}
 
 
 def test_logits(evaluation: Entry) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,10 @@ from edgekd.compress.description import Description
 from edgekd.compress.rules import QuantizationRules
 from edgekd.errors import RecipeError, StoreError
 from edgekd.export import FORMATS, Precision, export
-from edgekd.models import ModelSection
 from edgekd.steps.context import Context
 from edgekd.steps.data import READING, PreparedData
 from edgekd.steps.evaluate import test_logits
+from edgekd.steps.networks import FloatModel
 from edgekd.steps.train import open_model
 from edgekd.store import Entry, source_digest
 from edgekd.target import Target
@@ -41,37 +41,10 @@ QUOTED = ("name", "seed", "student", "teacher", "teachers", "distill", "compress
 
 
 @dataclass(frozen=True)
-class Source:
-    """The trained model that artifacts are made of.
-
-    Attributes:
-        role: `student`, or `teacher` for the quantized-teacher baseline.
-        section: its architecture.
-        entry: its weights.
-        evaluation: its test logits.
-    """
-
-    role: Literal["student", "teacher"]
-    section: ModelSection
-    entry: Entry
-    evaluation: Entry
-
-    def inputs(self, data: PreparedData) -> dict[str, Any]:
-        """What a result made of this model depends on."""
-        return {
-            "model": self.section.model.model_dump(mode="json"),
-            "identity": self.section.model.identity(),
-            "weights": self.entry.digest,
-            "data": data.digest,
-            "calibration": data.calibration_digest,
-        }
-
-
-@dataclass(frozen=True)
 class Variant:
     """One artifact to make: which model, for which board, in which format and precision."""
 
-    source: Source
+    source: FloatModel
     target: Target
     format_name: str
     precision: Precision
@@ -88,13 +61,18 @@ def rules_for(target: Target, format_name: str) -> QuantizationRules:
     return target.rules(format_name).model_copy(update={"activations": FORMATS.load(format_name).activations})
 
 
-def describe(context: Context, data: PreparedData, source: Source, rules: QuantizationRules) -> Entry:
+def _inputs(data: PreparedData, source: FloatModel) -> dict[str, Any]:
+    """What a result made of this model depends on."""
+    return {**source.key(), "data": data.digest, "calibration": data.calibration_digest}
+
+
+def describe(context: Context, data: PreparedData, source: FloatModel, rules: QuantizationRules) -> Entry:
     """The quantization description for this model under these rules; shared by all formats with the same rules."""
     section = context.recipe.compress
     if section is None:
         raise RecipeError("int8 needs a compress section", where="compress")
     inputs = {
-        **source.inputs(data),
+        **_inputs(data, source),
         "compress": key(section, rules),
         "code": source_digest("edgekd.compress", *READING),
     }
@@ -123,7 +101,7 @@ def export_files(context: Context, data: PreparedData, variant: Variant) -> Entr
     rules = rules_for(variant.target, variant.format_name)
     description = describe(context, data, source, rules) if precision == "int8" else None
     inputs = {
-        **source.inputs(data),
+        **_inputs(data, source),
         "format": method.model_dump(mode="json"),
         "identity": method.identity(),
         "precision": precision,
@@ -215,7 +193,7 @@ def _present(context: Context, folder: Path) -> Artifact | None:
         return None
 
 
-def _program(context: Context, data: PreparedData, source: Source) -> Program:
+def _program(context: Context, data: PreparedData, source: FloatModel) -> Program:
     import torch
 
     from edgekd.compress.fold import fold

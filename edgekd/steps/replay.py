@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edgekd.backends import versions
 from edgekd.data import Reader
-from edgekd.data.arrays import SPLITS, ImageData
-from edgekd.data.dataset import Dataset
+from edgekd.data.arrays import ImageData
+from edgekd.data.dataset import SPLITS, Dataset
 from edgekd.data.ragged import Ragged
 from edgekd.data.section import Normalize
 from edgekd.data.texts import TextData

@@ -54,8 +54,8 @@ def _teaching(context: Context, data: PreparedData, teacher: FloatModel) -> Teac
     }
 
     def build(folder: Path) -> Mapping[str, Any]:
-        from edgekd.distill import predict
         from edgekd.distill.centroids import scored
+        from edgekd.distill.inference import predict
 
         arrays = data.open()
         network = open_model(teacher.section, teacher.entry, arrays, recipe.seed)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.data.arrays import SPLITS
+from edgekd.data.dataset import SPLITS
 from edgekd.steps.data import PreparedData
 from edgekd.store import key_of
 

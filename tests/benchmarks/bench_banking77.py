@@ -15,6 +15,7 @@ import argparse
 import json
 import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData, prepare_data
 from edgekd.steps.document import model_size_bytes
 from edgekd.steps.evaluate import class_logits
-from edgekd.steps.export import Source, Variant, export_files, place_artifact
+from edgekd.steps.export import Variant, export_files, place_artifact
 from edgekd.steps.networks import FloatModel
 from edgekd.steps.verify import LOGITS, test_files, verify
 from edgekd.store import Store
@@ -53,7 +54,7 @@ def recipe(layers: int) -> Path:
 def files(context: Context, data: PreparedData, model: FloatModel, precision: str) -> dict[str, dict[str, Any]]:
     """Every format's file of a network: its folder, size and test scores."""
     role: Any = "teacher" if model.role == "teacher" else "student"
-    source, target = Source(role, model.section, model.entry, model.evaluation), Target.host()
+    source, target = replace(model, role=role), Target.host()
     found: dict[str, dict[str, Any]] = {}
     for name in target.format_names():
         variant = Variant(source, target, name, precision)  # type: ignore[arg-type]

@@ -23,7 +23,8 @@ import numpy as np
 from edgekd.benchmark.metrics import accuracy
 from edgekd.data import DataSection, prepare
 from edgekd.data.arrays import ImageData
-from edgekd.distill import DistillSection, predict, train
+from edgekd.distill import DistillSection, train
+from edgekd.distill.inference import predict
 from edgekd.distill.losses.ce import CrossEntropy
 from edgekd.distill.settings import TrainSettings
 from edgekd.distill.teacher_cache import TeacherCache

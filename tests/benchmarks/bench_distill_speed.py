@@ -57,7 +57,15 @@ def images() -> ImageData:
     pixels = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     preprocess = Preprocess((0.5,) * 3, (0.25,) * 3, (32, 32), 3)
     labels, split = np.arange(count) % 10, np.zeros(count, np.uint8)
-    return ImageData(pixels, labels, split, tuple("abcdefghij"), preprocess, pixels[:8], {"sha256": "noise"})
+    return ImageData(
+        images=pixels,
+        labels=labels,
+        split=split,
+        classes=tuple("abcdefghij"),
+        preprocess=preprocess,
+        calibration=pixels[:8],
+        facts={"sha256": "noise"},
+    )
 
 
 def network(depth: int) -> nn.Module:

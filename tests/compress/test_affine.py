@@ -8,6 +8,8 @@ from hypothesis.extra import numpy as hnp
 
 from edgekd.compress import affine
 
+from ..simulation import bias_grid, dequantize, fake_quantize, span, widened
+
 FINITE = st.floats(-1e6, 1e6, width=32)
 WEIGHTS = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=4, max_side=5), elements=FINITE)
 
@@ -19,7 +21,7 @@ def test_weights_come_back_within_half_a_step(weight: np.ndarray, bits, per_chan
     limit = 127 if bits == 8 else 64
     assert integers.min() >= -limit and integers.max() <= limit
     scale = grid.scale.reshape(-1, *[1] * (weight.ndim - 1)) if per_channel else grid.scale
-    error = np.abs(affine.dequantize(integers, grid).astype(np.float64) - weight)
+    error = np.abs(dequantize(integers, grid).astype(np.float64) - weight)
     assert np.all(error <= scale.astype(np.float64) * (0.5 + 1e-5))
 
 
@@ -27,13 +29,13 @@ def test_weights_come_back_within_half_a_step(weight: np.ndarray, bits, per_chan
 def test_activations_come_back_within_half_a_step_inside_the_span(a: float, b: float, symmetric: bool, shares):
     low, high = min(a, b), max(a, b)
     grid = affine.activation(low, high, symmetric=symmetric)
-    start, stop = (float(bound) for bound in grid.span)
+    start, stop = (float(bound) for bound in span(grid))
     inside = (start + shares.astype(np.float64) * (stop - start)).astype(np.float32)
-    error = np.abs(affine.fake_quantize(inside, grid).astype(np.float64) - inside)
+    error = np.abs(fake_quantize(inside, grid).astype(np.float64) - inside)
     assert np.all(error <= float(grid.scale) * (0.5 + 1e-4))
     # Rounding the zero point moves the span by half a step at most.
     assert start <= min(low, 0) + 0.51 * grid.scale and stop >= max(high, 0) - 0.51 * grid.scale
-    assert float(affine.fake_quantize(np.zeros(1, np.float32), grid)[0]) == 0.0
+    assert float(fake_quantize(np.zeros(1, np.float32), grid)[0]) == 0.0
 
 
 def test_golden_uint8():
@@ -59,7 +61,7 @@ def test_a_single_value_survives(value: float):
     for symmetric in (False, True):
         grid = affine.activation(value, value, symmetric=symmetric)
         assert np.isfinite(grid.scale) and grid.scale > 0
-        back = affine.fake_quantize(np.full(3, value, np.float32), grid)
+        back = fake_quantize(np.full(3, value, np.float32), grid)
         np.testing.assert_allclose(back, value, rtol=1e-6, atol=1e-37)
 
 
@@ -80,15 +82,14 @@ def test_the_bias_of_a_dead_channel_stays_in_int32():
     weight = np.float32([[1.0], [1e-14]])
     bias = np.float32([0.5, 0.5])
     inputs = affine.activation(0.0, 2.55)
-    plain = affine.bias(inputs, affine.weight(weight))
+    plain = bias_grid(inputs, affine.weight(weight))
     assert affine.quantize(bias, plain)[1] == 2**31 - 1, "the case is no longer an overflow"
-    least = affine.least_weight_scale(bias, float(inputs.scale))
-    grid = affine.bias(inputs, affine.weight(weight, least_scale=least))
-    np.testing.assert_allclose(affine.fake_quantize(bias, grid), bias, rtol=0.01)
+    grid = bias_grid(inputs, widened(affine.weight(weight), bias, inputs))
+    np.testing.assert_allclose(fake_quantize(bias, grid), bias, rtol=0.01)
 
 
 def test_weight_axis():
     weight = np.float32([[1.0, 10.0], [2.0, 20.0]])
     np.testing.assert_allclose(affine.weight(weight, axis=1).scale, np.float32([2, 20]) / 127, rtol=1e-6)
     grid = affine.weight(weight, axis=1)
-    np.testing.assert_allclose(affine.fake_quantize(weight, grid), weight, atol=0.08)
+    np.testing.assert_allclose(fake_quantize(weight, grid), weight, atol=0.08)

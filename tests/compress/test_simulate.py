@@ -12,9 +12,10 @@ import torch
 from edgekd.compress import CompressSection, compress
 from edgekd.compress.fold import fold
 from edgekd.compress.rules import QuantizationRules
-from edgekd.compress.simulate import Simulation, simulate
 from edgekd.models.resnet_blocks import CifarResnetModule
 from edgekd.progress import QUIET
+
+from ..simulation import Simulation, simulate
 
 DATA = Path(os.environ.get("EDGEKD_DATA") or Path(__file__).parents[3] / "shared" / "data")
 

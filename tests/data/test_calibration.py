@@ -9,8 +9,7 @@ from PIL import Image
 
 from edgekd.data import DataSection, prepare
 from edgekd.data.arrays import ImageData
-from edgekd.data.calibration import describe
-from edgekd.data.drawing import Drawn
+from edgekd.data.image_calibration import domain_shift
 from edgekd.data.prepared import Prepared
 from edgekd.errors import DataError
 from edgekd.progress import QUIET
@@ -41,19 +40,18 @@ def test_digits_need_no_warning(digits: ImageData) -> None:
     assert min(digits.facts["calibration"]["coverage"].values()) >= 25
 
 
-def facts_of(digits: ImageData, images: np.ndarray) -> dict[str, Any]:
-    data = Prepared(digits.images, digits.labels, digits.split, [], digits.classes)
-    return describe(images, Drawn(labels=[None] * len(images)), data, wanted=len(images))
+def shift_of(digits: ImageData, images: np.ndarray) -> tuple[dict[str, Any], list[str]]:
+    return domain_shift(images, Prepared(digits.images, digits.labels, digits.split, [], digits.classes))
 
 
-def shift_warned(facts: dict[str, Any]) -> bool:
-    return any("another domain" in text for text in facts["warnings"])
+def shift_warned(digits: ImageData, images: np.ndarray) -> bool:
+    return any("another domain" in text for text in shift_of(digits, images)[1])
 
 
 def test_chance_alone_is_no_domain_shift(digits: ImageData) -> None:
     train = digits.images[digits.indices("train")]
     random = np.random.default_rng(0)
-    assert not any(shift_warned(facts_of(digits, train[random.permutation(len(train))[:100]])) for _ in range(100))
+    assert not any(shift_warned(digits, train[random.permutation(len(train))[:100]]) for _ in range(100))
 
 
 @pytest.mark.parametrize("change", ["inverted", "darkened", "low contrast", "brightened"])
@@ -65,13 +63,14 @@ def test_another_domain_is_warned_about(digits: ImageData, change: str) -> None:
         "low contrast": images // 2 + 64,
         "brightened": np.clip(images.astype(int) + 100, 0, 255).astype(np.uint8),
     }[change]
-    facts = facts_of(digits, changed)
-    assert shift_warned(facts)
+    assert shift_warned(digits, changed)
     if change == "inverted":
         mean, std = digits.preprocess.mean[0], digits.preprocess.std[0]
         expected = (changed.mean() / 255 - mean) / std
-        assert facts["domain_shift"]["channel_mean_shift"][0] == pytest.approx(expected, abs=1e-5)
-        assert facts["domain_shift"]["channel_std_ratio"][0] == pytest.approx(changed.std() / 255 / std, abs=1e-5)
+        assert shift_of(digits, changed)[0]["channel_mean_shift"][0] == pytest.approx(expected, abs=1e-5)
+        assert shift_of(digits, changed)[0]["channel_std_ratio"][0] == pytest.approx(
+            changed.std() / 255 / std, abs=1e-5
+        )
 
 
 def test_shipped_digits_in_the_test_split_are_left_out(digits: ImageData, tmp_path: Path) -> None:

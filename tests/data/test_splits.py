@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekd.data.arrays import SPLITS, Split
+from edgekd.data.dataset import SPLITS, Split
 from edgekd.data.splits import assign, counts
 from edgekd.errors import DataError
 

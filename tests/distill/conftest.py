@@ -29,4 +29,12 @@ def data() -> ImageData:
     images[np.arange(192), :, :, labels] += 60
     split = np.array([0, 0, 1, 2], np.uint8)[np.arange(192) // 3 % 4]
     preprocess = Preprocess((0.4, 0.4, 0.4), (0.25, 0.25, 0.25), (8, 8), 3)
-    return ImageData(images, labels, split, ("red", "green", "blue"), preprocess, images[:8], {"sha256": "synthetic"})
+    return ImageData(
+        images=images,
+        labels=labels,
+        split=split,
+        classes=("red", "green", "blue"),
+        preprocess=preprocess,
+        calibration=images[:8],
+        facts={"sha256": "synthetic"},
+    )

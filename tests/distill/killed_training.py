@@ -23,8 +23,8 @@ import torch._dynamo
 from torch import nn
 
 from edgekd.data.arrays import ImageData, Preprocess
+from edgekd.distill import train
 from edgekd.distill.digest import weights_digest
-from edgekd.distill.loop import train
 from edgekd.distill.loss import LOSSES
 from edgekd.distill.settings import TrainSettings
 from edgekd.progress import QUIET
@@ -57,7 +57,15 @@ def dataset() -> ImageData:
     images[:, :, :, 0] += (labels * 8).astype(np.uint8)[:, None, None]
     split = np.array([0, 0, 0, 1], np.uint8)[np.arange(480) // 4 % 4]
     preprocess = Preprocess((0.4,) * 3, (0.25,) * 3, (16, 16), 3)
-    return ImageData(images, labels, split, ("a", "b", "c", "d"), preprocess, images[:8], {"sha256": "noise"})
+    return ImageData(
+        images=images,
+        labels=labels,
+        split=split,
+        classes=("a", "b", "c", "d"),
+        preprocess=preprocess,
+        calibration=images[:8],
+        facts={"sha256": "noise"},
+    )
 
 
 def attempt(folder: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from edgekd.data.arrays import ImageData
-from edgekd.distill import predict
+from edgekd.distill.inference import predict
 from edgekd.errors import ModelError
 
 

@@ -17,9 +17,10 @@ from torch import nn
 from torch.nn import functional
 
 from edgekd.data.arrays import ImageData
-from edgekd.distill import LOSSES, DistillSection, TrainSettings, predict, train
+from edgekd.distill import LOSSES, DistillSection, TrainSettings, train
 from edgekd.distill.batches import epoch_order
 from edgekd.distill.digest import weights_digest
+from edgekd.distill.inference import predict
 from edgekd.distill.state import STATE
 from edgekd.distill.teacher_cache import TeacherCache
 from edgekd.errors import DataError, EdgekdError, ModelError, RecipeError

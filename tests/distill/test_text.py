@@ -14,10 +14,11 @@ from torch import nn
 from edgekd.data import DataSection, prepare
 from edgekd.data.dataset import load_data
 from edgekd.data.texts import TextData
-from edgekd.distill import LOSSES, DistillSection, TrainSettings, predict, train
+from edgekd.distill import LOSSES, DistillSection, TrainSettings, train
 from edgekd.distill.batches import TextBatches
 from edgekd.distill.centroids import centroids, scored
 from edgekd.distill.digest import weights_digest
+from edgekd.distill.inference import predict
 from edgekd.distill.loss import IGNORED, Loss, Outputs
 from edgekd.distill.teacher_cache import TeacherCache
 from edgekd.errors import ModelError

@@ -16,10 +16,11 @@ from edgekd.compress import CompressSection, compress
 from edgekd.compress.description import Description
 from edgekd.compress.fold import Program, fold
 from edgekd.compress.rules import QuantizationRules
-from edgekd.compress.simulate import simulate
 from edgekd.export import FORMATS, Exported, export
 from edgekd.models.source import MODELS
 from edgekd.progress import Progress
+
+from ..simulation import simulate
 
 Describe = Callable[..., Description]
 

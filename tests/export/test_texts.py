@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from edgekd.compress.operators import WEIGHTED
-from edgekd.compress.simulate import simulate
 from edgekd.errors import ExportError
 from edgekd.export.tflite_text import lengths
+
+from ..simulation import simulate
 
 METHODS = ["int8_static", "int8_dynamic"]
 FORMATS = ["onnx", "openvino", "tflite"]

@@ -15,7 +15,15 @@ def data() -> ImageData:
     labels = np.repeat([0, 1, 2, 0, 1, 2], [40, 8, 3, 40, 8, 3])
     split = np.repeat(np.array([0, 2], np.uint8), 51)
     images = np.zeros((102, 2, 2, 1), np.uint8)
-    return ImageData(images, labels, split, ("a", "b", "c"), Preprocess((0.0,), (1.0,), (2, 2), 1), images[:1], {})
+    return ImageData(
+        images=images,
+        labels=labels,
+        split=split,
+        classes=("a", "b", "c"),
+        preprocess=Preprocess((0.0,), (1.0,), (2, 2), 1),
+        calibration=images[:1],
+        facts={},
+    )
 
 
 @pytest.mark.parametrize(

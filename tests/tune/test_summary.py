@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from edgekd.errors import EdgekdError
 from edgekd.recipe import LoadedRecipe, load_recipe
-from edgekd.report.document import Search
+from edgekd.report.document.search import Search
 from edgekd.tune.section import SearchSection
 from edgekd.tune.study import open_study
 from edgekd.tune.summary import best_recipe, pareto, summary

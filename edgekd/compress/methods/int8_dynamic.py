@@ -10,11 +10,10 @@ activation for its bounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from edgekd.compress.compressor import Batches, Compressor
-from edgekd.compress.description import Description, TensorRange
+from edgekd.compress.description import TensorRange
 from edgekd.compress.rules import QuantizationRules
 from edgekd.progress import Progress
 
@@ -30,37 +29,17 @@ class Int8Dynamic(Compressor):
     """
 
     dynamic: ClassVar[bool] = True
-    per_channel: bool = True
 
-    def compress(
-        self,
-        program: Program,
-        batches: Batches,
-        rules: QuantizationRules,
-        keep_float: Sequence[str],
-        progress: Progress,
-    ) -> Description:
-        """Chooses the layers; the calibration samples are not read."""
+    def activations(
+        self, program: Program, batches: Batches, rules: QuantizationRules, progress: Progress
+    ) -> tuple[dict[str, TensorRange], int]:
+        """Those of the probe batch, by which tensors are found again; the calibration samples are not read."""
         from edgekd.compress.observe import fingerprints
-        from edgekd.compress.select import select
 
-        selection = select(program, keep_float, dynamic=True)
-        marks = {
+        marks = fingerprints(program).items()
+        return {
             name: TensorRange(
                 low=min(mark[2], 0.0), high=max(mark[3], 0.0), minimum=mark[2], maximum=mark[3], fingerprint=mark
             )
-            for name, mark in fingerprints(program).items()
-        }
-        return Description(
-            method=self.model_dump(mode="json"),
-            weight_bits=rules.weight_bits,
-            per_channel=self.per_channel,
-            activations=marks,
-            quantized=selection.quantized,
-            kept_float=selection.kept_float,
-            samples=0,
-            activation_grid=rules.activations,
-            layers={**program.layers(), program.input: "input"},
-            embeddings=selection.embeddings,
-            dynamic=True,
-        )
+            for name, mark in marks
+        }, 0

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from edgekd.data.arrays import Split
+from edgekd.data.dataset import Split
 from edgekd.data.paths import locate
 from edgekd.data.reader import Listing, Reader, Sample
 from edgekd.errors import DataError

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from edgekd.data.arrays import Split
+from edgekd.data.dataset import Split
 from edgekd.data.paths import locate
 from edgekd.data.reader import Listing, Reader, Sample
 from edgekd.errors import DataError, nearest

@@ -11,7 +11,7 @@ from typing import Any, cast
 from pydantic import model_validator
 
 from edgekd.backends import need
-from edgekd.data.arrays import Split
+from edgekd.data.dataset import Split
 from edgekd.data.paths import locate
 from edgekd.data.reader import Content, CorruptSample, Listing, Reader, Sample
 from edgekd.data.trees import folder_tree

@@ -12,7 +12,7 @@ from pydantic import field_validator
 from edgekd.data.layout import ACCEPTED, detect
 from edgekd.data.paths import locate
 from edgekd.data.reader import Listing, Reader, Sample
-from edgekd.data.trees import folder_tree, list_images, zip_tree
+from edgekd.data.trees import folder_tree, zip_tree
 from edgekd.errors import DataError
 from edgekd.recipe_path import RecipePath
 
@@ -63,7 +63,7 @@ class ImageFolder(Reader):
     def sources(self) -> list[Path]:
         """The zip, or every image of the folder."""
         root = self.path.expanduser()
-        return list_images(root) if root.is_dir() else [root]
+        return [root / name for name in folder_tree(root).images] if root.is_dir() else [root]
 
     def source_name(self, path: Path) -> str:
         """Path below the folder: labels and splits come from it. A zip's own name does not matter."""

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
+import yaml
 from pydantic import field_validator
 
 from edgekd.artifact import sha256_file
-from edgekd.backends import need
-from edgekd.data.layout import detect
-from edgekd.data.reader import Listing, Reader, Sample
-from edgekd.data.trees import zip_tree
+from edgekd.data.reader import Listing, Reader
+from edgekd.data.readers.image_folder import ImageFolder
 from edgekd.errors import DataError, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from PIL.Image import Image
 
 MANIFEST = "manifest.yaml"
 
@@ -53,14 +46,7 @@ class Shipped(Reader):
                 accepted=f"sha256 {entry['sha256']}",
                 hint="reinstall edgekd",
             )
-        tree = zip_tree(path)
-        folders = [tuple(name.split("/")) for name in tree.folders]
-        layout = detect([tuple(name.split("/")) for name in tree.images], folders, None, path)
-        samples = [
-            Sample(name, partial(_decode, tree.images[name]), label)
-            for name, label in zip(tree.images, layout.labels, strict=True)
-        ]
-        return Listing(layout.classes, samples)
+        return ImageFolder(path=path).open()
 
     def sources(self) -> list[Path]:
         """The set's zip."""
@@ -88,10 +74,4 @@ def shipped_folder() -> Path:
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     """Domain to its entry: file, sha256, count, licence, provenance."""
     text = (folder / MANIFEST).read_text(encoding="utf-8")
-    return cast(dict[str, dict[str, Any]], need("yaml").safe_load(text)["sets"])
-
-
-def _decode(read: Callable[[], bytes]) -> Image:
-    from edgekd.data.decode import decode
-
-    return decode(read())
+    return cast(dict[str, dict[str, Any]], yaml.safe_load(text)["sets"])

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from pydantic import Field
 
-from edgekd.backends import need, versions
-from edgekd.data.arrays import Split
+from edgekd.backends import versions
+from edgekd.data.dataset import Split
 from edgekd.data.reader import Content, CorruptSample, Listing, Reader, Sample
 from edgekd.data.trees import folder_tree
 from edgekd.errors import DataError, nearest
@@ -88,13 +88,14 @@ class TorchvisionDataset(Reader):
 
     def _class(self) -> tuple[type[Any], set[str]]:
         """The dataset's class and the names of its constructor's arguments."""
-        module = need("torchvision.datasets", extra="torchvision")
-        names: list[str] = list(module.__all__)
+        from torchvision import datasets
+
+        names: list[str] = list(datasets.__all__)
         if self.name not in names:
             raise DataError(
                 f"torchvision has no dataset '{self.name}'{nearest(self.name, names)}", where="torchvision.datasets"
             )
-        found: type[Any] = getattr(module, self.name)
+        found: type[Any] = getattr(datasets, self.name)
         arguments = _arguments(found)
         unknown = sorted(set(self.options) - arguments)
         if unknown:

@@ -34,8 +34,8 @@ class Onnx(Format):
         """Writes `model.onnx`; an INT8 file's multiplying operators must fuse into integer kernels."""
         from edgekd.export.kernels import onnxruntime_kernels
         from edgekd.export.onnx_dynamic import place_dynamic
-        from edgekd.export.onnx_file import operators, save_onnx, signature
-        from edgekd.export.onnx_float import LAYOUTS, OPSET, float_onnx
+        from edgekd.export.onnx_file import exported, save_onnx
+        from edgekd.export.onnx_float import OPSET, float_onnx
         from edgekd.export.onnx_graph import bound_onnx
         from edgekd.export.onnx_qdq import place
 
@@ -54,5 +54,4 @@ class Onnx(Format):
             unfused = kernels.require(placed.counts, "ONNX Runtime")
             notes |= kernels.notes("onnxruntime") | {"weight_bits": bits, "unfused": unfused, "left_float": placed.left}
             notes |= dynamic_notes(description, "one scale per tensor of a batch")
-        inputs, outputs = signature(model, LAYOUTS)
-        return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators(model)})
+        return exported(model, ENTRY, notes)

@@ -40,8 +40,8 @@ class OpenVino(Format):
         self, program: Program, description: Description | None, folder: Path, rules: QuantizationRules
     ) -> Exported:
         """Converts the ONNX model that fuses; an INT8 file's multiplying operators must run as integer kernels."""
-        from edgekd.export.onnx_file import operators, save_onnx, signature
-        from edgekd.export.onnx_float import LAYOUTS, float_onnx
+        from edgekd.export.onnx_file import exported, save_onnx
+        from edgekd.export.onnx_float import float_onnx
         from edgekd.export.onnx_graph import bound_onnx
 
         ov: Any = need("openvino", extra="openvino")
@@ -58,8 +58,7 @@ class OpenVino(Format):
             _convert(ov, path, folder / ENTRY, graph if is_dynamic else None, notes.get("weight_bits", 8))
         if description is not None:
             notes |= _kernel_notes(ov, folder / ENTRY, counts, program if is_dynamic else None)
-        inputs, outputs = signature(model, LAYOUTS)
-        return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators(model)})
+        return exported(model, ENTRY, notes)
 
 
 def _quantized(

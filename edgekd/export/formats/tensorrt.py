@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ENTRY = "model.onnx"
 BUNDLE = "edgekd.export.tensorrt_bundle"
+FLOAT = "a float32 network"
+INT8 = "an INT8 network with explicit, symmetric quantization (zero point 0, weights per output channel)"
 
 
 class TensorRt(Format):
@@ -39,8 +41,8 @@ class TensorRt(Format):
         self, program: Program, description: Description | None, folder: Path, rules: QuantizationRules
     ) -> Exported:
         """Writes the bundle; refuses a graph that TensorRT would refuse. Weights always have 8 bits."""
-        from edgekd.export.onnx_file import operators, save_onnx, signature
-        from edgekd.export.onnx_float import LAYOUTS, OPSET, float_onnx
+        from edgekd.export.onnx_file import exported, save_onnx
+        from edgekd.export.onnx_float import OPSET, float_onnx
         from edgekd.export.onnx_graph import bound_onnx
         from edgekd.export.tensorrt_qdq import place
         from edgekd.export.tensorrt_rules import conforms
@@ -70,19 +72,17 @@ class TensorRt(Format):
         if reasons:
             raise ExportError("the ONNX model does not conform to TensorRT's rules", received="; ".join(reasons[:8]))
         save_onnx(model, folder / ENTRY)
-        inputs, outputs = signature(model, LAYOUTS)
-        _write_bundle(folder, inputs, outputs[0], "float32" if description is None else "INT8", program.max_tokens)
-        return Exported(entry=ENTRY, inputs=inputs, outputs=outputs, notes={**notes, "operators": operators(model)})
+        found = exported(model, ENTRY, notes)
+        what = FLOAT if description is None else INT8
+        _write_bundle(folder, found, what, program.max_tokens)
+        return found
 
 
-def _write_bundle(folder: Path, sources: list[Tensor], result: Tensor, precision: str, limit: int | None) -> None:
+def _write_bundle(folder: Path, found: Exported, what: str, limit: int | None) -> None:
     import json
     from importlib.resources import files
 
-    what = {
-        "float32": "a float32 network",
-        "INT8": "an INT8 network with explicit, symmetric quantization (zero point 0, weights per output channel)",
-    }[precision]
+    sources, result = found.inputs, found.outputs[0]
     bundle = files(BUNDLE)
     for name in ("build_engine.py", "measure.json", "predict.json"):
         (folder / name).write_bytes((bundle / name).read_bytes())

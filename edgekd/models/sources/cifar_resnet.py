@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue
 
-from edgekd.backends import need, versions
+from edgekd.backends import versions
 from edgekd.errors import ModelError
 from edgekd.models.source import ModelSource
 
@@ -40,7 +40,6 @@ class CifarResnet(ModelSource):
 
     def build(self, classes: int, channels: int) -> nn.Module:
         """A fresh network with He initialisation."""
-        need("torch")
         from edgekd.models.resnet_blocks import CifarResnetModule
 
         return CifarResnetModule((self.depth - 2) // 6, classes, channels)

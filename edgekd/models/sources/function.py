@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field, JsonValue
 
-from edgekd.backends import need, versions
+from edgekd.backends import versions
 from edgekd.errors import ModelError
 from edgekd.models.source import ModelSource
 from edgekd.models.user_code import import_function, source_files, sources_digest
@@ -47,7 +47,6 @@ class Function(ModelSource):
         Raises:
             ModelError: the function does not exist, does not take its arguments, or returns no module.
         """
-        need("torch")
         from torch import nn
 
         module, _, attribute = self.name.partition(":")

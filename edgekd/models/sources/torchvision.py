@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
-from edgekd.backends import need, versions
+from edgekd.backends import versions
 from edgekd.errors import ModelError, nearest
 from edgekd.models.source import ModelSource
 
@@ -75,7 +75,8 @@ class Torchvision(ModelSource):
         return "BSD-3-Clause (torchvision; published weights: trained on ImageNet, see its terms)"
 
     def _models(self) -> Any:
-        models = need("torchvision.models", pip="pip install torchvision")
+        from torchvision import models
+
         names = models.list_models(module=models)
         if self.name not in names:
             raise ModelError(

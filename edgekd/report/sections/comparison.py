@@ -6,7 +6,10 @@ from edgekd.report import cells, units
 from edgekd.report.blocks import Cell, Group, Row, Section, Table, columns
 from edgekd.report.cells import missing, number
 from edgekd.report.compare import best_latency, smallest_batch
-from edgekd.report.document import NO_REASON, Document, Exported, Network
+from edgekd.report.document import Document
+from edgekd.report.document.artifacts import Exported
+from edgekd.report.document.networks import Network
+from edgekd.report.document.parts import NO_REASON
 
 ROLES = {"teacher": "Teacher", "student": "Student, distilled", "student_alone": "Student, trained alone"}
 ORDER = ("student_alone", "student")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from edgekd.report import units
 from edgekd.report.blocks import Block, Cell, Column, Details, Heading, Paragraph, Row, Section, Terms, columns, table
 from edgekd.report.cells import facts, missing, number, recorded
-from edgekd.report.document import NO_REASON, Data, Document, DomainShift, TokenShift
+from edgekd.report.document import Document
+from edgekd.report.document.data import Data, DomainShift, TokenShift
+from edgekd.report.document.parts import NO_REASON
 
 MANY_CLASSES = 24
 """More classes than this are folded away, with their extremes in the line above."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from edgekd.report import units
 from edgekd.report.blocks import Cell, Column, Details, Paragraph, Row, Section, Table, columns, table
 from edgekd.report.cells import file, missing, number
-from edgekd.report.document import Document, Exported, Quality
+from edgekd.report.document import Document
+from edgekd.report.document.artifacts import Exported
+from edgekd.report.document.networks import Quality
 from edgekd.report.sections.comparison import ranked, role
 
 HEADS = columns("", "Macro-F1|Calibration error|Worst class")

@@ -7,7 +7,9 @@ from pydantic import JsonValue
 from edgekd.report import units
 from edgekd.report.blocks import Block, Cell, Details, Paragraph, Plot, Row, Section, columns, table
 from edgekd.report.cells import number
-from edgekd.report.document import NO_REASON, Document, Search, SearchTrial
+from edgekd.report.document import Document
+from edgekd.report.document.parts import NO_REASON
+from edgekd.report.document.search import Search, SearchTrial
 from edgekd.report.intervals import wilson
 from edgekd.report.plots.scatter import Mark, scatter
 

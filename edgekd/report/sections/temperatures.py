@@ -9,7 +9,8 @@ from pydantic import JsonValue
 from edgekd.report import units
 from edgekd.report.blocks import Cell, Paragraph, Row, Section, columns, table
 from edgekd.report.cells import missing
-from edgekd.report.document import Document, Temperature
+from edgekd.report.document import Document
+from edgekd.report.document.networks import Temperature
 
 COLUMNS = columns("Temperature", "Entropy, bits|Of the maximum|Probability of the first choice")
 HOW = (

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from edgekd.report import units
 from edgekd.report.blocks import Block, Cell, Figures, Paragraph, Plot, Row, Section, columns, table
 from edgekd.report.cells import missing, number
-from edgekd.report.document import Document, Epoch, Network
+from edgekd.report.document import Document
+from edgekd.report.document.networks import Epoch, Network
 from edgekd.report.plots.curves import Curve, curves
 from edgekd.report.sections.comparison import role
 

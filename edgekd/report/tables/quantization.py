@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgekd.report import units
 from edgekd.report.blocks import Block, Cell, Details, Paragraph, Terms, columns, table
 from edgekd.report.cells import facts
-from edgekd.report.document import Exported, Quantization
+from edgekd.report.document.artifacts import Exported, Quantization
 
 COLUMNS = columns("Layer|Operator|Why it stays in float")
 

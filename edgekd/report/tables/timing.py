@@ -6,7 +6,8 @@ from edgekd.report import units
 from edgekd.report.blocks import Block, Bullets, Cell, Details, Paragraph, Row, columns, table
 from edgekd.report.cells import file, missing, number
 from edgekd.report.compare import SpeedUp, best_latency
-from edgekd.report.document import NO_REASON, Exported, Latency, Measurement
+from edgekd.report.document.artifacts import Exported, Latency, Measurement
+from edgekd.report.document.parts import NO_REASON
 
 SUMMARY = columns("", "Threads|p50 ms|Samples per second|Against float32|Cold start, ms|Peak memory above runtime")
 EVERY = "Batch|Threads|Runs|p50 ms|p90 ms|p99 ms|Mean ms|Std ms|Samples per second|Others' busy cores"

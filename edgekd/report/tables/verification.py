@@ -5,7 +5,8 @@ from __future__ import annotations
 from edgekd.report import cells, units
 from edgekd.report.blocks import Cell, Row, Table, columns, table
 from edgekd.report.cells import missing
-from edgekd.report.document import Document, Exported, Parity
+from edgekd.report.document import Document
+from edgekd.report.document.artifacts import Exported, Parity
 
 COLUMNS = columns("|Arithmetic", "Accuracy|Change, points|Largest error|Mean error|Relative error|Same answer|Samples")
 FOOTNOTE = (

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from edgekd.compress import CompressSection, compress, operators
-from edgekd.compress.affine import activation, dequantize, quantize, weight
+from edgekd.compress.affine import activation, weight
 from edgekd.compress.description import Description
 from edgekd.compress.fold import Program
 from edgekd.compress.rules import QuantizationRules
-from edgekd.compress.simulate import simulate
 from edgekd.errors import CompressError
 from edgekd.progress import QUIET
+
+from ...simulation import fake_quantize, simulate
 
 
 def describe(program: Program, keep: list[str] | None = None) -> Description:
@@ -73,6 +74,6 @@ def test_simulation_takes_each_tensors_own_range(networks: Any) -> None:
     handle.remove()
     x, w = hidden[0].detach().numpy(), model.head.weight.detach().numpy()
     grid_x, grid_w = activation(float(x.min()), float(x.max())), weight(w)
-    restored = dequantize(quantize(x, grid_x), grid_x) @ dequantize(quantize(w, grid_w), grid_w).T
+    restored = fake_quantize(x, grid_x) @ fake_quantize(w, grid_w).T
     expected = restored + model.head.bias.detach().numpy()
     np.testing.assert_allclose(simulate(program, found, *inputs).numpy(), expected, atol=1e-5)

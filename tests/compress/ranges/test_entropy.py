@@ -5,9 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from edgekd.compress.histogram import BINS, Histogram
+from edgekd.compress.histogram import BINS
 from edgekd.compress.ranges.entropy import Entropy, divergences, thresholds, without_zero_spike
 from edgekd.compress.ranges_family import RANGES
+
+from ..plain_histogram import histogram_of
 
 MIDDLE = BINS // 2
 
@@ -36,8 +38,7 @@ def slow_divergence(counts: list[int], start: int, stop: int, levels: int) -> fl
 def test_equals_the_slow_reference(kind: str):
     generator = np.random.default_rng(5)
     x = generator.laplace(size=300 if kind == "sparse" else 30_000)
-    histogram = Histogram()
-    histogram.add((np.maximum(x, 0) if kind == "relu" else x).astype(np.float32))
+    histogram = histogram_of((np.maximum(x, 0) if kind == "relu" else x).astype(np.float32))
     counts = without_zero_spike(histogram.counts)
     filled = np.flatnonzero(counts)
     bins = thresholds(max(filled[-1] + 1 - MIDDLE, MIDDLE - filled[0]), 9)
@@ -50,18 +51,14 @@ def test_equals_the_slow_reference(kind: str):
 
 
 def test_a_distribution_that_the_grid_can_express_is_kept_whole():
-    histogram = Histogram()
-    histogram.add(np.repeat(np.linspace(0, 3.99, 200), 50).astype(np.float32))
+    histogram = histogram_of(np.repeat(np.linspace(0, 3.99, 200), 50).astype(np.float32))
     low, high = RANGES.parse("entropy").choose(histogram)
     assert (low, high) == (0.0, pytest.approx(3.99))
 
 
 def test_zeros_of_a_relu_do_not_move_the_threshold():
     positive = np.abs(np.random.default_rng(1).standard_normal(50_000)).astype(np.float32)
-    plain, spiked = Histogram(), Histogram()
-    plain.add(positive)
-    spiked.add(positive)
-    spiked.add(np.zeros(500_000, np.float32))
+    plain, spiked = histogram_of(positive), histogram_of(np.concatenate([positive, np.zeros(500_000)]))
     chosen = RANGES.parse("entropy").choose(plain)[1], RANGES.parse("entropy").choose(spiked)[1]
     assert chosen[0] == pytest.approx(chosen[1], rel=0.02)
     assert chosen[0] > 2.5
@@ -74,10 +71,8 @@ def test_thresholds_go_from_wide_to_narrow():
 
 
 def test_a_constant_background_does_not_make_it_cut_off_the_signal() -> None:
-    histogram = Histogram()
-    rng = np.random.default_rng(0)
-    histogram.add(np.full(90_000, 0.3, np.float32))
-    histogram.add(np.abs(rng.standard_normal(10_000)).astype(np.float32) * 2)
+    signal = np.abs(np.random.default_rng(0).standard_normal(10_000)) * 2
+    histogram = histogram_of(np.concatenate([np.full(90_000, 0.3), signal]))
     _, high = Entropy().choose(histogram)
     _, spiked = Entropy(error_limit=1e9).choose(histogram)
     assert spiked < 1.0 < 4.0 < high

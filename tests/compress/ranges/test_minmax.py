@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekd.compress.histogram import Histogram
 from edgekd.compress.ranges_family import RANGES
+
+from ..plain_histogram import histogram_of
 
 
 def test_exact():
-    histogram = Histogram()
-    histogram.add(np.float32([-1.1, 0.3, 7.7]))
+    histogram = histogram_of(np.float32([-1.1, 0.3, 7.7]))
     assert RANGES.parse("minmax").choose(histogram) == (np.float32(-1.1), np.float32(7.7))

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from edgekd.compress import affine
-from edgekd.compress.histogram import Histogram
 from edgekd.compress.ranges_family import RANGES
+
+from ...simulation import fake_quantize
+from ..plain_histogram import histogram_of
 
 
 def true_error(x: np.ndarray, low: float, high: float, symmetric: bool = False) -> float:
     """Of the real grid on the real values."""
-    rounded = affine.fake_quantize(x, affine.activation(low, high, symmetric=symmetric))
+    rounded = fake_quantize(x, affine.activation(low, high, symmetric=symmetric))
     return float(np.mean((x.astype(np.float64) - rounded) ** 2))
 
 
@@ -24,8 +26,7 @@ def samples(kind: str) -> np.ndarray:
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_no_candidate_is_better_on_the_values_themselves(kind: str, symmetric: bool):
     x = samples(kind)
-    histogram = Histogram()
-    histogram.add(x)
+    histogram = histogram_of(x)
     low, high = RANGES.parse({"mse": {"candidates": 50}}).choose(histogram, symmetric=symmetric)
     found = true_error(x, low, high, symmetric)
     shares = np.arange(1, 51) / 50
@@ -41,7 +42,6 @@ def test_no_candidate_is_better_on_the_values_themselves(kind: str, symmetric: b
 
 
 def test_a_uniform_tensor_is_not_clipped():
-    histogram = Histogram()
-    histogram.add(np.random.default_rng(0).uniform(-1, 3, 50_000).astype(np.float32))
+    histogram = histogram_of(np.random.default_rng(0).uniform(-1, 3, 50_000).astype(np.float32))
     low, high = RANGES.parse("mse").choose(histogram)
     assert low == pytest.approx(-1, abs=0.021) and high == pytest.approx(3, abs=0.061)

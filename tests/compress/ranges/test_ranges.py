@@ -7,14 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekd.compress.histogram import Histogram
 from edgekd.compress.ranges_family import RANGES
 
-
-def histogram_of(x) -> Histogram:
-    histogram = Histogram()
-    histogram.add(np.asarray(x, np.float32))
-    return histogram
+from ..plain_histogram import histogram_of
 
 
 @pytest.mark.parametrize("name", RANGES.names())

@@ -34,7 +34,7 @@ def test_a_test_file_is_the_test_split(tmp_path: Path) -> None:
     train = write(tmp_path / "a.csv", "q;c\nx;1\n")
     test = write(tmp_path / "b.csv", "q;c\ny;2\n")
     found = reader(train, test_path=str(test), text="q", label="c", delimiter=";")
-    assert [(s.load(), s.label, s.split) for s in found.read()] == [("x", 0, "train"), ("y", 1, "test")]
+    assert [(s.load(), s.label, s.split) for s in found.open().samples] == [("x", 0, "train"), ("y", 1, "test")]
     assert found.sources() == [train, test]
 
 

@@ -21,8 +21,8 @@ def test_samples_are_sorted_labelled_and_decode(tmp_path: Path, packed: bool) ->
     (tree / "train" / "cat" / "notes.txt").write_text("not an image")
     found = reader(pack(tree, tmp_path / "t.zip") if packed else tree)
     listing = found.open()
-    assert found.classes() == ["cat", "dog"]
-    assert [(sample.origin, sample.label, sample.split) for sample in found.read()] == [
+    assert found.open().classes == ["cat", "dog"]
+    assert [(sample.origin, sample.label, sample.split) for sample in found.open().samples] == [
         ("test/cat/000.png", 0, "test"),
         ("train/cat/000.png", 0, "train"),
         ("train/dog/000.png", 1, "train"),

@@ -25,7 +25,7 @@ def test_the_manifest_tells_the_truth(domain: str) -> None:
     assert path.stat().st_size == entry["size_bytes"] < 3_000_000
     assert entry["licence"] and entry["provenance"]
     reader = READERS.parse({"shipped": {"domain": domain}})
-    samples = list(reader.read())
+    samples = list(reader.open().samples)
     assert len(samples) == entry["count"] == len(zipfile.ZipFile(path).namelist())
     assert len({np.asarray(sample.load()).tobytes() for sample in samples}) == len(samples)
     assert reader.terms() == entry["licence"]
@@ -40,7 +40,7 @@ def test_every_file_is_in_the_manifest_and_in_the_readme() -> None:
 
 
 def test_digits_are_the_csvs_own_rows() -> None:
-    rows = {sample.origin: sample for sample in READERS.parse("mnist5k").read()}
+    rows = {sample.origin: sample for sample in READERS.parse("mnist5k").open().samples}
     listing = READERS.parse({"shipped": {"domain": "digits"}}).open()
     assert listing.classes == [str(digit) for digit in range(10)]
     for sample in listing.samples:

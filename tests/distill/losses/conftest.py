@@ -9,6 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgekd.distill.objective import Objective
+
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
@@ -56,3 +58,24 @@ def tokens() -> tuple[Tensor, Tensor]:
     ids = torch.randint(1, 40, (3, 7), generator=torch.Generator().manual_seed(0))
     mask = torch.arange(7) < torch.tensor([7, 4, 1])[:, None]
     return ids * mask, mask
+
+
+@pytest.fixture
+def learn() -> Callable[..., Tensor]:
+    """The total loss of a batch, as a training step computes it."""
+
+    def call(
+        objective: Objective,
+        student: nn.Module,
+        teacher: nn.Module,
+        inputs: tuple[Tensor, ...],
+        precision: torch.dtype = torch.float32,
+    ) -> Tensor:
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            with torch.no_grad():
+                soft = teacher(*inputs)
+            logits = student(*inputs)
+        labels, mask = torch.tensor([0, 1, -100])[: len(logits)], inputs[1] if len(inputs) > 1 else None
+        return objective(logits, labels, soft, mask=mask)[0]
+
+    return call

@@ -186,3 +186,16 @@ def test_a_single_row_has_no_batch_statistics_and_stays_finite(form: Any) -> Non
     value = loss(Outputs(torch.zeros(1, 4), labels, None, *taps, projector))
     value.backward()
     assert value.isfinite() and student.grad is not None and student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "rounding"), [("minilm", 1e-6), ("tinybert", 1e-9)])
+@pytest.mark.parametrize(("seed", "zero"), [(0, True), (5, False)])
+def test_longer_padding_changes_nothing_and_a_copy_has_no_loss(
+    bert: Any, tokens: Any, learn: Any, name: str, rounding: float, seed: int, zero: bool
+) -> None:
+    student, teacher = bert(2, seed=seed).eval(), bert(2, seed=0).eval()
+    objective = Objective([LOSSES.parse(name)], student, teacher, tokens, classes=3)
+    batches = [tuple(nn.functional.pad(part, (0, extra)) for part in tokens) for extra in (0, 4)]
+    short, long = (float(learn(objective, student, teacher, batch).detach()) for batch in batches)
+    assert short == pytest.approx(long, rel=1e-4, abs=rounding) and (short < rounding) == zero
+    objective.close()

@@ -12,9 +12,8 @@ import torch
 from torch import nn
 
 from edgekd.data.arrays import ImageData
-from edgekd.distill import loop
+from edgekd.distill import loop, train
 from edgekd.distill.digest import weights_digest
-from edgekd.distill.loop import train
 from edgekd.distill.loss import LOSSES, Outputs, Shapes
 from edgekd.distill.settings import TrainSettings
 from edgekd.errors import ModelError

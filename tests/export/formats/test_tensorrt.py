@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, numpy_helper
 
 from edgekd.errors import ExportError
-from edgekd.export.onnx_file import load_onnx
 from edgekd.export.parity import compare
 from edgekd.export.tensorrt_rules import conforms
 
@@ -28,7 +28,7 @@ def test_float_bundle(program, samples, reference, write) -> None:
     exported, folder = write("tensorrt", program, None)
     expected = ["README.md", "build_engine.py", "measure.json", "model.onnx", "predict.json"]
     assert sorted(path.name for path in folder.iterdir()) == expected
-    assert conforms(load_onnx(folder / exported.entry)) == []
+    assert conforms(onnx.load(folder / exported.entry)) == []
     assert compare(reference, run(folder / exported.entry, samples))["relative_max_error"] < 1e-5
 
 
@@ -37,7 +37,7 @@ def test_int8_conforms_and_answers_as_the_reference_arithmetic(
 ) -> None:
     description = describe(program, activations="symmetric")
     exported, folder = write("tensorrt", program, description)
-    assert conforms(load_onnx(folder / exported.entry)) == []
+    assert conforms(onnx.load(folder / exported.entry)) == []
     assert exported.notes["integer_kernels"] == {"Add": 3, "Conv": 7, "Gemm": 1, "GlobalAveragePool": 1}
     assert exported.notes["float_kernels"] == {}
     found = run(folder / exported.entry, samples)
@@ -48,7 +48,7 @@ def test_int8_conforms_and_answers_as_the_reference_arithmetic(
 
 def test_placement(program, description, write) -> None:
     exported, folder = write("tensorrt", program, description)
-    model = load_onnx(folder / exported.entry)
+    model = onnx.load(folder / exported.entry)
     makers = {name: node for node in model.graph.node for name in node.output}
     constants = {item.name: item for item in model.graph.initializer}
     for node in model.graph.node:
@@ -68,7 +68,7 @@ def test_placement(program, description, write) -> None:
 def test_kept_layers_have_no_quantizers(program, describe, write) -> None:
     exported, folder = write("tensorrt", program, describe(program, keep=["layer2.0.conv1", "linear"]))
     assert exported.notes["float_kernels"] == {"Conv": 1, "Gemm": 1}
-    model = load_onnx(folder / exported.entry)
+    model = onnx.load(folder / exported.entry)
     floats = [item for item in model.graph.initializer if item.data_type == TensorProto.FLOAT and len(item.dims) >= 2]
     assert len(floats) == 2
 
@@ -76,7 +76,7 @@ def test_kept_layers_have_no_quantizers(program, describe, write) -> None:
 def test_a_graph_that_breaks_the_rules_is_not_written(program, description, write, monkeypatch) -> None:
     monkeypatch.setattr("edgekd.export.onnx_float.OPSET", 18)
     model = write("tensorrt", program, None)[1] / "model.onnx"
-    broken = load_onnx(model)
+    broken = onnx.load(model)
     broken.opset_import[0].version = 23
     monkeypatch.setattr("edgekd.export.onnx_float.float_onnx", lambda program: broken)
     with pytest.raises(ExportError, match=r"TensorRT's rules(.|\n)*opset 23"):

@@ -36,8 +36,10 @@ def test_parameters_are_those_of_the_paper(depth: int, parameters: int) -> None:
 def test_macs_by_hand() -> None:
     stem, head = 32 * 32 * 16 * 3 * 9, 640
     one = 32 * 32 * 16 * 16 * 9  # the same for every convolution within a stage
-    assert macs(network(20), (3, 32, 32)) == stem + 6 * one + 2 * (one // 2 + 5 * one) + head == 40_551_040
-    assert macs(network(8), (3, 32, 32)) == stem + 2 * one + 2 * (one // 2 + one) + head
+    assert (
+        macs(network(20), [torch.zeros(1, 3, 32, 32)]) == stem + 6 * one + 2 * (one // 2 + 5 * one) + head == 40_551_040
+    )
+    assert macs(network(8), [torch.zeros(1, 3, 32, 32)]) == stem + 2 * one + 2 * (one // 2 + one) + head
 
 
 def test_shortcut_is_every_second_pixel_with_channels_padded_on_both_sides() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from edgekd.errors import ModelError
 from edgekd.models import ModelSection, load, model_key, parameter_count
-from edgekd.models.macs import macs_of
+from edgekd.models.macs import macs
 from edgekd.models.source import MODELS
 
 IDS = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 9, 3, 0, 0, 0]])
@@ -108,7 +108,7 @@ def test_parameters_and_macs_by_hand(tiny_bert: Path) -> None:
     assert parameter_count(model) == (28 + 40 + 2) * 32 + 64 + 2 * layer + 3 * 33
     tokens = 6
     per_layer = tokens * (4 * 32 * 32 + 2 * 32 * 64) + 2 * tokens * tokens * 32
-    assert macs_of(model, [IDS[:1], MASK[:1]]) == 2 * per_layer + 32 * 3
+    assert macs(model, [IDS[:1], MASK[:1]]) == 2 * per_layer + 32 * 3
 
 
 def test_the_key_knows_the_bytes_and_the_licence_is_read(tiny_bert: Path, tmp_path: Path) -> None:

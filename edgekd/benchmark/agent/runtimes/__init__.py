@@ -9,6 +9,7 @@ A batch is `(N, C, H, W)` float32 images, or of texts the pair of token ids and 
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,19 @@ class MissingRuntime(Exception):
 
 class Unsupported(Exception):
     """The runtime cannot do what the job asks for."""
+
+
+def installed(module: str, install: str) -> Any:
+    """The runtime's module.
+
+    Raises:
+        MissingRuntime: there is none; `install` is the command that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = module.split(".", maxsplit=1)[0].replace("_", "-")
+        raise MissingRuntime(f"{package} is not installed", install) from error
 
 
 def arrays(batch: Any) -> list[np.ndarray[Any, Any]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session, too_long
+from . import Session, installed, too_long
 
 
 def version() -> str:
@@ -26,10 +25,7 @@ def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool
 
 
 def _interpreter() -> Any:
-    try:
-        return importlib.import_module("ai_edge_litert.interpreter")
-    except ModuleNotFoundError as error:
-        raise MissingRuntime("ai-edge-litert is not installed", "pip install ai-edge-litert") from error
+    return installed("ai_edge_litert.interpreter", "pip install ai-edge-litert")
 
 
 def _open(path: Path, threads: int, exact: bool) -> Any:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session, arrays, too_long
+from . import Session, arrays, installed, too_long
 
 
 def version() -> str:
@@ -26,10 +25,7 @@ def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool
 
 
 def _runtime() -> Any:
-    try:
-        return importlib.import_module("onnxruntime")
-    except ModuleNotFoundError as error:
-        raise MissingRuntime("onnxruntime is not installed", "pip install onnxruntime") from error
+    return installed("onnxruntime", "pip install onnxruntime")
 
 
 class OnnxSession(Session):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session, arrays, too_long
+from . import Session, arrays, installed, too_long
 
 
 def version() -> str:
@@ -28,10 +27,7 @@ def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool
 
 
 def _runtime() -> Any:
-    try:
-        return importlib.import_module("openvino")
-    except ModuleNotFoundError as error:
-        raise MissingRuntime("openvino is not installed", "pip install openvino") from error
+    return installed("openvino", "pip install openvino")
 
 
 class OpenvinoSession(Session):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-import importlib
 import os
 import tempfile
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from . import MissingRuntime, Session, Unsupported, arrays, too_long
+from . import MissingRuntime, Session, Unsupported, arrays, installed, too_long
 
 HOST_TO_DEVICE, DEVICE_TO_HOST = 1, 2
 WORKSPACE_BYTES = 1 << 30
@@ -52,12 +51,7 @@ def build_ahead(folder: Path, manifest: dict[str, Any], batch_size: int, tokens:
 
 
 def _runtime() -> Any:
-    try:
-        return importlib.import_module("tensorrt")
-    except ModuleNotFoundError as error:
-        raise MissingRuntime(
-            "tensorrt is not installed", "sudo apt-get install python3-libnvinfer  (part of JetPack on a Jetson)"
-        ) from error
+    return installed("tensorrt", "sudo apt-get install python3-libnvinfer  (part of JetPack on a Jetson)")
 
 
 def cache_folder() -> Path:

@@ -8,6 +8,7 @@ the clipped result does both at once.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -22,6 +23,43 @@ from edgekd.compress.nodes import attribute, layer_arguments, operator_type
 from edgekd.compress.operators import CLIPPING, WEIGHTED
 from edgekd.compress.tensors import as_numpy, as_tensor
 from edgekd.errors import CompressError
+
+# A quantized bias may use half of INT32, so that the accumulator it starts still has room for the products.
+BIAS_LIMIT = 2**30
+
+
+def span(grid: affine.Affine) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Smallest and largest value that the grid can express, in the scale's shape."""
+    return grid.scale * (grid.low - grid.zero_point), grid.scale * (grid.high - grid.zero_point)
+
+
+def dequantize(integers: NDArray[np.int64], grid: affine.Affine) -> NDArray[np.float32]:
+    """Values of the integers, float32, in the same shape."""
+    scale, zero_point = (affine.along(part, grid, integers.ndim) for part in (grid.scale, grid.zero_point))
+    return (integers - zero_point).astype(np.float32) * scale
+
+
+def fake_quantize(values: NDArray[np.float32], grid: affine.Affine) -> NDArray[np.float32]:
+    """What is left of the values after a round trip through the grid."""
+    return dequantize(affine.quantize(values, grid), grid)
+
+
+def bias_grid(inputs: affine.Affine, weight: affine.Affine) -> affine.Affine:
+    """Grid of a bias `(C,)`: INT32 with the accumulator's scale `s_x s_w`, zero point 0."""
+    scale = affine.positive(inputs.scale.astype(np.float64) * weight.scale.astype(np.float64))
+    axis = None if scale.ndim == 0 else 0
+    return affine.Affine(scale, np.zeros(scale.shape, np.int32), -(2**31), 2**31 - 1, axis)
+
+
+def widened(weight: affine.Affine, bias: NDArray[np.float32], inputs: affine.Affine) -> affine.Affine:
+    """The weight's grid with scales so large that the bias on `bias_grid` stays in INT32.
+
+    Batch normalisation folded into a dead channel leaves weights near zero beside a bias of ordinary size.
+    """
+    least = np.abs(bias.astype(np.float64)) / (float(inputs.scale) * BIAS_LIMIT)
+    return replace(
+        weight, scale=np.maximum(weight.scale, least if weight.axis is not None else least.max()).astype(np.float32)
+    )
 
 
 def simulate(program: Program, description: Description, *inputs: Tensor) -> Tensor:
@@ -54,7 +92,7 @@ class Simulation(fx.Interpreter):
         if self.description.dynamic:
             return value
         if n.name in self.description.activations and self._is_rounded(n):
-            return as_tensor(affine.fake_quantize(as_numpy(value), self.grid(n.name)))
+            return as_tensor(fake_quantize(as_numpy(value), self.grid(n.name)))
         return value
 
     def _is_rounded(self, node: fx.Node) -> bool:
@@ -71,7 +109,7 @@ class Simulation(fx.Interpreter):
         if self.description.dynamic:
             seen = as_numpy(args[0])
             taken = affine.activation(float(seen.min()), float(seen.max()))
-            args = (as_tensor(affine.fake_quantize(seen, taken)), *args[1:])
+            args = (as_tensor(fake_quantize(seen, taken)), *args[1:])
         rest = {name: value for name, value in kwargs.items() if name not in ("weight", "bias")}
         return cast(Any, node.target)(args[0], weight, bias, *args[3:], **rest)
 
@@ -80,7 +118,7 @@ class Simulation(fx.Interpreter):
         if table is None:
             raise CompressError("a look-up that is to have an INT8 table has no constant one", where=node.name)
         args, kwargs = self.fetch_args_kwargs_from_env(node)
-        return cast(Any, node.target)(as_tensor(affine.fake_quantize(table, affine.weight(table))), *args[1:], **kwargs)
+        return cast(Any, node.target)(as_tensor(fake_quantize(table, affine.weight(table))), *args[1:], **kwargs)
 
 
 def quantized_weights(simulation: Simulation, node: fx.Node) -> tuple[Tensor, Tensor | None]:
@@ -92,13 +130,11 @@ def quantized_weights(simulation: Simulation, node: fx.Node) -> tuple[Tensor, Te
         raise CompressError("a layer that is to run in integers has no constant weight", where=node.name)
     if bias is None or described.dynamic:
         grid = affine.weight(weight, bits=described.weight_bits, axis=axis)
-        return as_tensor(affine.fake_quantize(weight, grid)), None if bias is None else as_tensor(bias)
+        return as_tensor(fake_quantize(weight, grid)), None if bias is None else as_tensor(bias)
     inputs = simulation.grid(cast(fx.Node, node.args[0]).name)
-    least = affine.least_weight_scale(bias, float(inputs.scale))
-    floor = least.max(keepdims=True)[0] if axis is None else least
-    grid = affine.weight(weight, bits=described.weight_bits, axis=axis, least_scale=floor)
-    rounded = affine.fake_quantize(bias, affine.bias(inputs, grid))
-    return as_tensor(affine.fake_quantize(weight, grid)), as_tensor(rounded)
+    grid = widened(affine.weight(weight, bits=described.weight_bits, axis=axis), bias, inputs)
+    rounded = fake_quantize(bias, bias_grid(inputs, grid))
+    return as_tensor(fake_quantize(weight, grid)), as_tensor(rounded)
 
 
 def _constant(simulation: Simulation, node: fx.Node | None) -> NDArray[np.float32] | None:

@@ -11,7 +11,6 @@ from torch import nn
 from edgekd.data.arrays import ImageData
 from edgekd.distill import LOSSES, TrainSettings
 from edgekd.distill.digest import weights_digest
-from edgekd.distill.fingerprint import fingerprint
 from edgekd.distill.task import Task
 
 
@@ -29,9 +28,9 @@ def test_every_input_counts(data: ImageData) -> None:
         replace(base, seed=1),
         replace(base, teacher=nn.Linear(3, 3)),
     ]
-    digests = [fingerprint(task) for task in (base, *others)]
+    digests = [task.fingerprint() for task in (base, *others)]
     assert len(set(digests)) == len(digests)
-    assert fingerprint(replace(base, settings=TrainSettings(checkpoint_every_s=1))) == digests[0]
+    assert replace(base, settings=TrainSettings(checkpoint_every_s=1)).fingerprint() == digests[0]
 
 
 def test_weights_digest_ignores_memory_order_and_sees_one_bit() -> None:
