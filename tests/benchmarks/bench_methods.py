@@ -46,6 +46,7 @@ METHODS: dict[str, list[Any]] = {
     "alternate": ["ce"],
     "alternate + kl": [CE, KL],
     "alternate + kl + attention": [CE, KL, {"attention": {"pairs": "uniform"}}],
+    "alternate + kl + hint": [CE, KL, {"hint": {"pairs": "uniform", "weight": 10}}],
 }
 
 
@@ -58,13 +59,16 @@ def trained(name: str, depth: int, seed: int, arrays: Any, outputs: TeacherCache
         return path
     base = section(depth).model_dump(mode="json", exclude={"losses", "teacher_outputs"})
     how = DistillSection.model_validate({**base, "losses": METHODS[name]})
-    model = network(depth, seed)
+    model, order = network(depth, seed), 0
     if name.startswith("alternate"):
+        # All weights are the teacher's: the seed decides the batches, of which the cache has those of seed 0.
         initialise(model, guide, INITS.parse("alternate"), [], [])
-    online = guide if how.needs_teacher_online() else None
-    wanted = outputs if any(loss.needs_teacher for loss in how.losses) else None
+        order = seed
+    taught = any(loss.needs_teacher for loss in how.losses)
+    wanted = outputs if taught and order == 0 else None
+    online = guide if taught and (wanted is None or how.needs_teacher_online()) else None
     work, told = WORK / stem, Progress()
-    train(model, arrays, how.train, how.losses, seed=0, work=work, progress=told, teacher=online, cache=wanted)
+    train(model, arrays, how.train, how.losses, seed=order, work=work, progress=told, teacher=online, cache=wanted)
     save(model, path)
     return path
 
