@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from edgekd.benchmark import BenchmarkSection
 from edgekd.compress import CompressSection
@@ -190,8 +191,15 @@ def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str 
             message = item["msg"]
         else:
             unit = _unit(_without_branches(local))
-            message = f"{item['msg'].removeprefix('Value error, ')}, received {item['input']!r}{unit}"
+            message = f"{item['msg'].removeprefix('Value error, ')}{_received(item)}{unit}"
         yield Problem(_without_branches(location), message)
+
+
+def _received(item: ErrorDetails) -> str:
+    """A single value as given; a section is not repeated: what is wrong inside of it, the message says."""
+    if not isinstance(item["input"], dict) or not item["input"]:
+        return f", received {item['input']!r}"
+    return "" if item["type"] == "value_error" else ", received a mapping"
 
 
 def _unit(location: tuple[str | int, ...]) -> str:

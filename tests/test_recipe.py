@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekd.errors import RecipeError
-from edgekd.listing import shipped_recipes
+from edgekd.listing import RECIPES, shipped_recipes
 from edgekd.recipe import load_recipe, recipe_schema
 
 from .conftest import RECIPE, Cli
@@ -100,6 +100,13 @@ def test_impossible_combinations(tmp_path: Path, old: str, new: str, expected: s
 )
 def test_no_recipe_at_all(tmp_path: Path, text: str, expected: str) -> None:
     assert expected in "\n".join(mistakes(tmp_path, text))
+
+
+def test_a_mistake_outside_of_the_search_is_told_once_and_without_the_section(tmp_path: Path) -> None:
+    text = (RECIPES / "digits.yaml").read_text(encoding="utf-8")
+    found = mistakes(tmp_path, text.replace("    - kl:", "    - hint: {student: layer2, teacher: layer2}\n    - kl:"))
+    assert found[0] == "one mistake in the recipe"
+    assert found[1].endswith("give 'recomputed'")
 
 
 def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
