@@ -41,7 +41,7 @@ METHODS: dict[str, list[Any]] = {
     "mgd": [CE, KL, {"mgd": {"pairs": "last"}}],
     "attention": [CE, KL, {"attention": {"pairs": "uniform"}}],
     "rkd": [CE, KL, "rkd"],
-    "similarity": [CE, KL, "similarity"],
+    "similarity": [CE, KL, {"similarity": {"pairs": "uniform"}}],
     "crd": [CE, KL, "crd"],
     "alternate": ["ce"],
     "alternate + kl": [CE, KL],
