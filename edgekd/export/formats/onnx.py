@@ -37,18 +37,21 @@ class Onnx(Format):
         from edgekd.export.onnx_file import exported, save_onnx
         from edgekd.export.onnx_float import OPSET, float_onnx
         from edgekd.export.onnx_graph import bound_onnx
+        from edgekd.export.onnx_norms import part_norms
         from edgekd.export.onnx_qdq import place
 
         notes: dict[str, Any] = {"opset": OPSET}
         path = folder / ENTRY
         if description is None:
             model = float_onnx(program)
+            part_norms(model)
             save_onnx(model, path)
         else:
             bits = weight_bits(description, rules)
             write = place_dynamic if description.dynamic else place
             placed = write(bound_onnx(program, description), bits)
             model = placed.model
+            part_norms(model)
             save_onnx(model, path)
             kernels = onnxruntime_kernels(path)
             unfused = kernels.require(placed.counts, "ONNX Runtime")
