@@ -15,7 +15,7 @@ from edgekd.distill.layer_names import Missing, missing_layers
 from edgekd.distill.loss import Layers, Loss
 from edgekd.errors import MissingBackend, ModelError, TargetError
 from edgekd.export import FORMATS
-from edgekd.recipe_rules import Location, Problem, one_line
+from edgekd.recipe_rules import Location, Problem, asks_dynamic, one_line
 from edgekd.target import Target
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _layer_problems(recipe: Recipe, networks: _Networks) -> Iterator[Problem]:
             yield Problem(where, one_line(error))
             continue
         for missing in missing_layers(named, layers):
-            message = f"the {missing.role} has no layer '{missing.name}'{missing.close} (accepted: {missing.accepted})"
+            message = f"{missing.told()} (accepted: {missing.accepted})"
             yield Problem((*where, *_place(loss, missing)), message)
 
 
@@ -104,8 +104,8 @@ def _place(loss: Loss, missing: Missing) -> Location:
 
 def _width_problems(recipe: Recipe, networks: _Networks) -> Iterator[Problem]:
     """Layers that a format cannot quantize at run time; of a pruned student only the export knows the widths."""
-    compress = recipe.compress
-    if compress is None or not compress.method.dynamic or "int8" not in recipe.export.precisions:
+    compress = asks_dynamic(recipe)
+    if compress is None:
         return
     groups = {name: size for name in _int8_formats(recipe) if (size := FORMATS.load(name).dynamic_group) > 1}
     exported: list[tuple[Location, ModelSection]] = [(("student",), recipe.student)]

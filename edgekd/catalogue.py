@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from edgekd.errors import RecipeError, nearest
-from edgekd.family import Family
+from edgekd.family import Family, docstring_of
 
 HERE = Path(__file__).parent
 NAME = r"[A-Z][\w'-]+"
@@ -58,11 +57,8 @@ KEYS = {
 """What a recipe composes besides the methods of a family: its key, and the file whose docstring tells of it."""
 
 
-def described() -> dict[str, dict[str, str]]:
-    """Family to method to its docstring; last, under `key`, what else a recipe can name."""
-    found = {family: members.docstrings() for family, members in all_families().items()}
-    trees = {name: ast.parse((HERE / file).read_text(encoding="utf-8")) for name, (_, file) in KEYS.items()}
-    return {**found, "key": {name: ast.get_docstring(tree) or "" for name, tree in trees.items()}}
+def _key_docstrings() -> dict[str, str]:
+    return {name: docstring_of(HERE / file) for name, (_, file) in KEYS.items()}
 
 
 def families(name: str | None, find: str | None = None) -> dict[str, dict[str, dict[str, Any]]]:
@@ -76,7 +72,7 @@ def families(name: str | None, find: str | None = None) -> dict[str, dict[str, d
     Raises:
         RecipeError: there is no such family, or nothing is found.
     """
-    known = described()
+    known = {family: members.docstrings for family, members in all_families().items()} | {"key": _key_docstrings}
     if name is not None and name not in known:
         raise RecipeError(
             f"there is no family '{name}'{nearest(name, known)}",
@@ -86,9 +82,10 @@ def families(name: str | None, find: str | None = None) -> dict[str, dict[str, d
     words = (find or "").casefold().split()
     found = [
         (_rank(words, method, text), family, method, text)
-        for family, methods in known.items()
-        for method, text in methods.items()
-        if name in (None, family) and all(word in f"{method}\n{text}".casefold() for word in words)
+        for family, docstrings in known.items()
+        if name in (None, family)
+        for method, text in docstrings().items()
+        if all(word in f"{method}\n{text}".casefold() for word in words)
     ]
     if not found:
         raise RecipeError("no method's name or description has these words", received=find, hint="try fewer words")

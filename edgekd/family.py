@@ -88,8 +88,7 @@ class Family(Generic[M]):
 
     def docstrings(self) -> dict[str, str]:
         """Each method's name with its file's docstring, read without importing it."""
-        trees = {name: ast.parse((self._folder() / f"{name}.py").read_text(encoding="utf-8")) for name in self.names()}
-        return {name: ast.get_docstring(tree) or "" for name, tree in trees.items()}
+        return {name: docstring_of(self._folder() / f"{name}.py") for name in self.names()}
 
     def summaries(self) -> dict[str, str]:
         """Each method's name with the first line of its docstring."""
@@ -196,3 +195,8 @@ class OneOf:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return self.family.json_schema()
+
+
+def docstring_of(path: Path) -> str:
+    """A source file's docstring, read without importing it; empty where it has none."""
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""

@@ -12,6 +12,7 @@ from edgekd.export import FORMATS
 from edgekd.target import Target
 
 if TYPE_CHECKING:
+    from edgekd.compress import CompressSection
     from edgekd.data import Reader
     from edgekd.distill import DistillSection
     from edgekd.models import ModelSection
@@ -207,8 +208,14 @@ def _importance_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem(("student", key, "importance"), message)
 
 
+def asks_dynamic(recipe: Recipe) -> CompressSection | None:
+    """The compress section of a recipe whose INT8 files quantize activations at run time; None of others."""
+    compress = recipe.compress
+    return compress if compress and compress.method.dynamic and "int8" in recipe.export.precisions else None
+
+
 def _dynamic_problems(recipe: Recipe) -> Iterator[Problem]:
-    if recipe.compress is None or not recipe.compress.method.dynamic or "int8" not in recipe.export.precisions:
+    if asks_dynamic(recipe) is None:
         return
     formats = dict.fromkeys(recipe.export.formats or [])
     for target in [] if formats else recipe.targets:

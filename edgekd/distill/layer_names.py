@@ -27,10 +27,9 @@ class Missing:
     name: str
     names: Sequence[str]
 
-    @property
-    def close(self) -> str:
-        """The nearest name, as `nearest` puts it."""
-        return nearest(self.name, self.names)
+    def told(self, named_by: str = "") -> str:
+        """What is wrong, with the nearest name; `named_by` says who names the layer."""
+        return f"the {self.role} has no layer '{self.name}'{named_by}{nearest(self.name, self.names)}"
 
     @property
     def accepted(self) -> str:
@@ -75,7 +74,7 @@ def require_layers(loss: Loss, term: str, layers: Layers) -> None:
     """
     for missing in missing_layers(loss, layers):
         raise ModelError(
-            f"the {missing.role} has no layer '{missing.name}', which the loss '{term}' names{missing.close}",
+            missing.told(f", which the loss '{term}' names"),
             where=f"distill.losses.{term}",
             received=missing.name,
             accepted=missing.accepted,

@@ -43,7 +43,7 @@ class Taps:
         if missing:
             first = Missing(role, missing[0], list(existing))
             raise ModelError(
-                f"the {role} has no layer '{first.name}'{first.close}",
+                first.told(),
                 received=", ".join(missing),
                 accepted=first.accepted,
             )

@@ -91,19 +91,20 @@ def search(job: Job, progress: Progress, workers: int = 1) -> dict[str, Any]:
 
     recipe, context = job.loaded.recipe, job.context(progress)
     with locked(job.folder / "lock") as lock:
+        whole = prepare_data(context)
         data, teachers = job.prepared(progress)
         repair(job.folder)
         study = job.study(data, teachers)
         recover(study, own_values(recipe, job.search))
         left = job.trials - sum(map(counted, study.get_trials(deepcopy=False)))
         if left > 0:
-            for warning in before_teaching(context, prepare_data(context), teachers):
+            for warning in before_teaching(context, whole, teachers):
                 progress.warn(warning)
             progress.note(f"search: {left} of {job.trials} trials to do, {workers} at a time")
             work(job) if workers == 1 else _spawn(job, workers, lock)
         found = summary(study, job.search, len(data.open().indices("validation")))
         winner = job.recipe_with(winner_of(found)["values"])
-        keep(job.folder, found, recipe, winner, prepare_data(context).digest, teachers)
+        keep(job.folder, found, recipe, winner, whole.digest, teachers)
         shutil.rmtree(job.folder / "trials", ignore_errors=True)
     return found
 

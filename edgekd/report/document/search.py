@@ -1,4 +1,4 @@
-"""The search whose winner the run is."""
+"""The search that belongs to the run's recipe."""
 
 from __future__ import annotations
 

@@ -19,9 +19,8 @@ def open_model(folder: Path, manifest: dict[str, Any], threads: int, exact: bool
     """A model compiled for `threads` threads.
 
     A float32 artifact runs in float32 also where the plugin would prefer bf16 or fp16; the properties that a manifest
-    notes under `compile` are the file's own. With `exact` the low-precision
-    transformations are off: FakeQuantize is computed as written, in float, and so are products of INT8 weights whose
-    activations would be quantized at run time.
+    notes under `compile` are the file's own. With `exact` the low-precision transformations are off: FakeQuantize is
+    computed as written, in float, and so are products of INT8 weights whose activations would be quantized at run time.
     """
     return OpenvinoSession(folder / manifest["entry"], manifest, threads, exact)
 
