@@ -100,13 +100,27 @@ class Training:
         while not self._finished():
             started = time.monotonic()
             before = self.seconds
-            for _ in self._steps():
+            for _ in self.remaining_steps():
                 self.seconds = before + time.monotonic() - started
                 if time.monotonic() - self.saved_at >= self.settings.checkpoint_every_s:
                     self._save(work, identity)
             self._end_epoch(before + time.monotonic() - started)
             self._save(work, identity)
             self.progress.epoch(self.history[-1])
+
+    def remaining_steps(self) -> Iterator[int]:
+        """Does the steps that the epoch still has, one per item."""
+        self.model.train()
+        if self.teacher is not None:
+            verify_frozen(self.teacher)
+        batches = self.batches.epoch(self.train_indices, self.seed, self.epoch, self.batch_size)
+        label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
+        for step in self.progress.track(range(self.position, self.steps), self.steps - self.position, label):
+            loss = self._step(batches[step])
+            self.position = step + 1
+            if self.position % STEPS_BETWEEN_FINITE_CHECKS == 0 or self.position == self.steps:
+                self._check_finite(loss)
+            yield step
 
     def finish(self) -> dict[str, Any]:
         """Puts the best weights into the model, back on the CPU, and tells the story."""
@@ -161,20 +175,6 @@ class Training:
         patience = self.settings.patience
         waited = len(self.history) - self.best_epoch if self.history else 0
         return self.epoch >= self.settings.epochs or (patience is not None and waited >= patience)
-
-    def _steps(self) -> Iterator[int]:
-        """Does the remaining steps of the epoch, one per item."""
-        self.model.train()
-        if self.teacher is not None:
-            verify_frozen(self.teacher)
-        batches = self.batches.epoch(self.train_indices, self.seed, self.epoch, self.batch_size)
-        label = f"epoch {self.epoch + 1}/{self.settings.epochs}"
-        for step in self.progress.track(range(self.position, self.steps), self.steps - self.position, label):
-            loss = self._step(batches[step])
-            self.position = step + 1
-            if self.position % STEPS_BETWEEN_FINITE_CHECKS == 0 or self.position == self.steps:
-                self._check_finite(loss)
-            yield step
 
     def _step(self, rows: Any) -> Tensor:
         """One optimisation step on the samples `rows`; returns the total loss."""

@@ -1,45 +1,41 @@
 """What a teacher costs in training: cached outputs against a teacher in every step, and each loss against plain `kl`.
 
 ResNet-56 teaches ResNet-20 on 32x32 noise, batch 128, one thread, float32 or bfloat16 as `auto` chooses; the time does
-not depend on the pixels. What a step takes is the median of an epoch's steps in CPU seconds. Around every loss plain
-`kl` is timed, before and after, and the loss is compared with the mean of the two: a machine's speed drifts by more
-than what is measured here. The figure is the median of these ratios over the rounds, each of which goes through the
-losses in another order. Losses are timed with the teacher in every step, as those that compare inner layers need it.
-BERT's losses: 6 layers teach 3, width 384, 32 texts of 32 tokens. Bound by: convolutions of both networks.
+not depend on the pixels. Each training takes its steps in turns with one of plain `kl`, and the figure is the median
+over the pairs of steps of the ratio of CPU seconds: a machine's speed drifts by more than what is measured here. Losses
+are timed with the teacher in every step, as those that compare inner layers need it. BERT's losses: 6 layers teach 3,
+width 384, 32 texts of 32 tokens. Bound by: convolutions of both networks.
 
-    python -m tests.benchmarks.bench_distill_speed [--rounds 5]
+    python -m tests.benchmarks.bench_distill_speed [--pairs 40]
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import itertools
 import json
-import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from edgekd.data.arrays import ImageData, Preprocess
-from edgekd.distill import LOSSES, DistillSection, train
+from edgekd.distill import LOSSES, DistillSection
+from edgekd.distill.loop import Training
 from edgekd.distill.objective import Objective
+from edgekd.distill.task import Task
 from edgekd.distill.teacher import freeze
 from edgekd.distill.teacher_cache import TeacherCache
 from edgekd.models.source import MODELS
-from edgekd.progress import QUIET, Progress
+from edgekd.progress import QUIET
 
-T = TypeVar("T")
-BATCH, STEPS = 128, 14
+BATCH = 128
 TRAIN: dict[str, Any] = {"epochs": 1, "optimizer": {"sgd": {"lr": 0.001}}, "threads": 1}
 """A low rate: what diverges is not timed."""
 FEATURES: dict[str, Any] = {
@@ -58,10 +54,10 @@ ALLOWED = ("crd", "review")
 """Losses whose papers say that they cost more."""
 
 
-def images() -> ImageData:
-    """Noise, all of it for training."""
+def images(steps: int) -> ImageData:
+    """Noise for this many steps, all of it for training."""
     rng = np.random.default_rng(0)
-    count = BATCH * STEPS
+    count = BATCH * steps
     pixels = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     preprocess = Preprocess((0.5,) * 3, (0.25,) * 3, (32, 32), 3)
     labels, split = np.arange(count) % 10, np.zeros(count, np.uint8)
@@ -91,45 +87,16 @@ def teacher() -> nn.Module:
     return model
 
 
-@dataclass(frozen=True)
-class Clock(Progress):
-    """Notes the CPU time at every step.
-
-    Attributes:
-        seconds: of the process, before each step and after the last one.
-    """
-
-    quiet: bool = True
-    seconds: list[float] = field(default_factory=list[float])
-
-    def track(self, iterable: Iterable[T], total: int | None, label: str) -> Iterator[T]:
-        """The steps of an epoch, not the batches of a validation."""
-        for item in iterable:
-            if label.startswith("epoch"):
-                self.seconds.append(time.process_time())
-            yield item
-        if label.startswith("epoch"):
-            self.seconds.append(time.process_time())
-
-
-def step_s(data: ImageData, losses: list[Any], teaches: nn.Module | TeacherCache) -> float:
-    """CPU seconds of an epoch's median step, without the first two, which allocate."""
+def steps(data: ImageData, losses: list[Any], teaches: nn.Module | TeacherCache) -> Iterator[int]:
+    """A training, one step per item."""
     section = DistillSection.model_validate({"losses": losses, "train": {**TRAIN, "batch_size": BATCH}})
-    cached, clock = isinstance(teaches, TeacherCache), Clock()
+    cached = isinstance(teaches, TeacherCache)
     whose: dict[str, Any] = {"cache": teaches} if cached else {"teacher": copy.deepcopy(teaches)}
-    with tempfile.TemporaryDirectory() as work:
-        model, how = network(20), section.train
-        train(model, data, how, section.losses, seed=0, work=Path(work), progress=clock, **whose)
-    return median_step(clock.seconds[2:])
+    return Training(Task(network(20), data, section.train, section.losses, 0, **whose), QUIET).remaining_steps()
 
 
-def median_step(seconds: list[float]) -> float:
-    """The median distance of the moments at which steps began."""
-    return statistics.median(end - start for start, end in itertools.pairwise(seconds))
-
-
-def text_step_s(name: str, steps: int = 8) -> float:
-    """CPU seconds of the median step of a 3-layer BERT that learns from a 6-layer one."""
+def text_steps(name: str) -> Iterator[None]:
+    """The training of a 3-layer BERT that learns from a 6-layer one, one step per item."""
     from transformers import BertConfig, BertModel
 
     class Classifier(nn.Module):
@@ -152,59 +119,50 @@ def text_step_s(name: str, steps: int = 8) -> float:
     objective = Objective(losses, student, teacher, (ids, mask), classes=77)
     parameters = [*student.parameters(), *objective.projectors.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
-    seconds: list[float] = []
-    for _ in range(steps + 1):
-        seconds.append(time.process_time())
+    while True:
         with torch.no_grad():
             answers = teacher(ids, mask)
         total, _ = objective(student(ids, mask), labels, answers, mask=mask.bool())
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-    seconds.append(time.process_time())
-    objective.close()
-    return median_step(seconds[1:])
+        yield
 
 
-def ratios(
-    rounds: int, plain: Callable[[], float], others: Mapping[str, Callable[[], float]]
-) -> dict[str, list[float]]:
-    """Every measurement over the mean of the plain ones before and after it, once per round."""
-    found: dict[str, list[float]] = {name: [] for name in others}
-    plain()  # the first one pays for what all of them use
-    for turn in range(rounds):
-        before = plain()
-        for name in random.Random(turn).sample(list(others), len(others)):
-            value, after = others[name](), plain()
-            found[name].append(2 * value / (before + after))
-            before = after
-    return found
+def ratio(steps: Iterator[Any], plain: Iterator[Any], pairs: int) -> float:
+    """CPU seconds of a step over those of a plain one: the median of `pairs`, after two that allocate."""
+    found: list[float] = []
+    for pair in range(2 + pairs):
+        seconds: list[float] = []
+        for training in (steps, plain) if pair % 2 else (plain, steps):
+            start = time.process_time()
+            next(training)
+            seconds.append(time.process_time() - start)
+        found.append(seconds[0] / seconds[1] if pair % 2 else seconds[1] / seconds[0])
+    return statistics.median(found[2:])
 
 
 def main() -> None:
     """Prints the figures as one JSON line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--pairs", type=int, default=40)
+    pairs = parser.parse_args().pairs
     torch.set_num_threads(1)
-    data, teaches = images(), teacher()
-    plans: dict[str, list[Any]] = {loss: ["kl", {loss: options}] for loss, options in FEATURES.items()}
-    plans |= {loss: ["kl", loss] for loss in RESPONSES}
-    others = {loss: partial(step_s, data, losses, teaches) for loss, losses in plans.items()}
+    data, teaches = images(2 + pairs), teacher()
     with tempfile.TemporaryDirectory() as name:
         section = DistillSection.model_validate({"losses": ["kl"]})
         cache = TeacherCache.write(Path(name) / "cache", teaches, data, section, seed=0, progress=QUIET)
-        others["cached"] = partial(step_s, data, ["kl"], cache)
-        found = ratios(rounds, partial(step_s, data, ["kl"], teaches), others)
-    cached = found.pop("cached")
-    found |= ratios(rounds, partial(text_step_s, "kl"), {loss: partial(text_step_s, loss) for loss in TEXTS})
+        cached = ratio(steps(data, ["kl"], cache), steps(data, ["kl"], teaches), pairs)
+    plans: dict[str, list[Any]] = {loss: ["kl", {loss: options}] for loss, options in FEATURES.items()}
+    plans |= {"kl": ["kl"]} | {loss: ["kl", loss] for loss in RESPONSES}
+    found: dict[str, float] = {}
+    for loss, losses in plans.items():
+        found[loss] = ratio(steps(data, losses, teaches), steps(data, ["kl"], teaches), pairs)
+    found |= {loss: ratio(text_steps(loss), text_steps("kl"), pairs) for loss in TEXTS}
     row = {
         "benchmark": "distill_speed",
-        "online_over_cached": round(1 / statistics.median(cached), 2),
-        "added_percent": {key: round(100 * (statistics.median(values) - 1), 1) for key, values in found.items()},
-        "added_percent_range": {
-            key: [round(100 * (value - 1), 1) for value in (min(values), max(values))] for key, values in found.items()
-        },
+        "online_over_cached": round(1 / cached, 2),
+        "added_percent": {name: round(100 * (value - 1), 1) for name, value in found.items()},
         "limits": {"online_over_cached": 1.5, "added_percent": 15, "except": list(ALLOWED)},
     }
     print(json.dumps(row), flush=True)
