@@ -10,7 +10,10 @@ so that one formula, and one 1x1 convolution as the projector, serves all; paddi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
@@ -18,6 +21,7 @@ from edgekd.distill.loss import Outputs, Shape, Shapes
 from edgekd.errors import ModelError
 
 MAPS, FLAT, TOKENS = 4, 2, 3
+HALVES = (torch.bfloat16, torch.float16)
 
 
 def check_pairs(loss: str, compared: Mapping[str, str], shapes: Shapes, accepted: tuple[int, ...]) -> None:
@@ -59,7 +63,8 @@ def map_pairs(compared: Mapping[str, str], outputs: Outputs) -> list[tuple[Tenso
     """Student's and teacher's features of each pair, as maps."""
     mask = outputs.mask
     found = [(outputs.student_taps[left], outputs.teacher_taps[right]) for left, right in compared.items()]
-    return [(as_map(student, mask), as_map(teacher, mask).to(student.dtype)) for student, teacher in found]
+    maps = [(as_map(student, mask), as_map(teacher, mask)) for student, teacher in found]
+    return [(left, right if left.dtype in HALVES else right.to(left.dtype)) for left, right in maps]
 
 
 def as_map(features: Tensor, mask: Tensor | None) -> Tensor:
@@ -88,3 +93,26 @@ def enlarged(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 def apply(module: nn.Module, features: Tensor) -> Tensor:
     """`module(features)`; batch normalisation takes its running statistics where one value has no variance."""
     return module.train(len(features) * features.shape[2] * features.shape[3] > 1)(features)
+
+
+def precision_of(features: Tensor) -> AbstractContextManager[Any]:
+    """A context in which an adapter computes as the network did that put out `features`: halves under autocast."""
+    if features.dtype not in HALVES:
+        return nullcontext()
+    return torch.autocast(features.device.type, dtype=features.dtype)
+
+
+def sum_of_squares(features: Tensor) -> Tensor:
+    """Over all elements of `(B, C, H, W)`, as an inner product: fewer passes over memory than squares and a sum."""
+    row = features.movedim(1, -1).flatten()  # as training lays maps out in memory: nothing is copied
+    return row @ row
+
+
+def mean_square(left: Tensor, right: Tensor) -> Tensor:
+    """Mean over all elements of `(left - right)^2`; of halves, squares and their sum in float32."""
+    return sum_of_squares(in_float32(left - right)) / left.numel()
+
+
+def in_float32(features: Tensor) -> Tensor:
+    """`features` in the precision of a comparison: halves become float32, float64 stays."""
+    return features.float() if features.dtype in HALVES else features

@@ -62,7 +62,7 @@ class Outputs:
         student: `(B, K)` float32 logits of the student.
         labels: `(B,)` int64 class indices; `IGNORED` where there is none.
         teacher: `(B, K)` float32 logits of the teacher; None when no loss asks for them.
-        student_taps: output of each tapped student layer, by module name.
+        student_taps: output of each tapped student layer, by module name; float32, but see `Loss.takes_half`.
         teacher_taps: output of each tapped teacher layer, by module name.
         projector: what this loss's `build` returned.
         samples: `(B,)` int64 positions in the data set of the samples that the networks read; None outside a training.
@@ -89,6 +89,8 @@ class Loss(Method):
         looks_inside: the loss compares inner layers of the teacher, so that the teacher runs in every step.
         compares_classes: the loss reads the logits as classes, so that embeddings cannot be its subject.
         learns_labels: the loss holds a cross-entropy with the labels.
+        takes_half: the loss gets the layers' outputs in the precision in which the networks computed them, bfloat16 or
+            float16 under autocast, for adapters to go on in; other losses get float32.
         weight: factor of this term, a number or a ramp over the training; weights are used as given and need not sum
             to 1.
     """
@@ -97,6 +99,7 @@ class Loss(Method):
     looks_inside: ClassVar[bool] = False
     compares_classes: ClassVar[bool] = False
     learns_labels: ClassVar[bool] = False
+    takes_half: ClassVar[bool] = False
     weight: Weight = 1.0
 
     def resolve(self, layers: Layers) -> Self:

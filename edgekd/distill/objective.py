@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -66,6 +66,8 @@ class Objective:
         self._losses = losses = [resolved(loss, term, layers) for loss, term in zip(losses, self.names, strict=True)]
         pairs = [loss.taps() for loss in losses]
         teacher_layers = [name for _, names in pairs for name in names]
+        precise = [found for loss, found in zip(losses, pairs, strict=True) if not loss.takes_half]
+        self._in_float32 = [list(dict.fromkeys(name for found in precise for name in found[side])) for side in (0, 1)]
         if teacher_layers and teacher is None:
             raise ModelError(
                 "these losses look inside the teacher, which is not there",
@@ -119,16 +121,19 @@ class Objective:
             student.float(),
             labels,
             None if teacher is None else teacher.float(),
-            _float32(self._student_taps.values),
-            _float32(self._teacher_taps.values) if self._teacher_taps is not None else {},
             samples=samples,
             mask=mask,
             progress=progress,
         )
+        native = [{} if taps is None else taps.values for taps in (self._student_taps, self._teacher_taps)]
+        precise = [_float32(values, names) for values, names in zip(native, self._in_float32, strict=True)]
         total = torch.zeros((), device=student.device)
         terms: list[Tensor] = []
         for name, loss in zip(self.names, self._losses, strict=True):
-            term = loss(replace(outputs, projector=self._projector_of.get(name)))
+            student_taps, teacher_taps = native if loss.takes_half else precise
+            projector = self._projector_of.get(name)
+            seen = replace(outputs, student_taps=student_taps, teacher_taps=teacher_taps, projector=projector)
+            term = loss(seen)
             total = total + value_at(loss.weight, progress) * term
             terms.append(term.detach())
         return total, torch.stack(terms)
@@ -152,5 +157,5 @@ def _shapes(model: nn.Module, taps: Taps | None, example: Sequence[Tensor]) -> t
     return {name: tuple(value.shape) for name, value in values.items()}, width
 
 
-def _float32(taps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.float() for name, value in taps.items()}
+def _float32(taps: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:
+    return {name: taps[name].float() for name in names}

@@ -42,7 +42,7 @@ FEATURES: dict[str, Any] = {
     "hint": {"pairs": "uniform"},
     "low_rank": {"pairs": "uniform"},
     "review": {"pairs": "uniform"},
-    "mgd": {"pairs": "last"},
+    "mgd": {"pairs": {"layer3": "layer3"}},
     "attention": {"pairs": "uniform"},
     "similarity": {"pairs": "last"},
     "rkd": {"student": "layer3", "teacher": "layer3"},
@@ -50,8 +50,8 @@ FEATURES: dict[str, Any] = {
 }
 RESPONSES = ("soft_ce", "dkd", "logit_standardization", "dist", "taid")
 TEXTS = ("tinybert", "minilm", "pkd")
-ALLOWED = ("crd", "review")
-"""Losses whose papers say that they cost more."""
+ALLOWED = ("crd", "review", "mgd on every stage")
+"""Losses whose papers say that they cost more, and one on more layers than its paper takes."""
 
 
 def images(steps: int) -> ImageData:
@@ -154,7 +154,8 @@ def main() -> None:
         cache = TeacherCache.write(Path(name) / "cache", teaches, data, section, seed=0, progress=QUIET)
         cached = ratio(steps(data, ["kl"], cache), steps(data, ["kl"], teaches), pairs)
     plans: dict[str, list[Any]] = {loss: ["kl", {loss: options}] for loss, options in FEATURES.items()}
-    plans |= {"kl": ["kl"]} | {loss: ["kl", loss] for loss in RESPONSES}
+    plans |= {"kl": ["kl"], "mgd on every stage": ["kl", {"mgd": {"pairs": "last"}}]}
+    plans |= {loss: ["kl", loss] for loss in RESPONSES}
     found: dict[str, float] = {}
     for loss, losses in plans.items():
         found[loss] = ratio(steps(data, losses, teaches), steps(data, ["kl"], teaches), pairs)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
-from edgekd.distill.loss import LOSSES
+from edgekd.distill.loss import LOSSES, Loss, Outputs
 from edgekd.distill.objective import Objective, term_names
 from edgekd.errors import ModelError, RecipeError
 
@@ -36,6 +38,27 @@ def test_the_probe_moves_no_batch_statistics() -> None:
     before = student[1].running_mean.clone()
     Objective([LOSSES.parse(HINT)], student, network().eval(), [EXAMPLE], classes=3).close()
     assert torch.equal(student[1].running_mean, before) and student.training
+
+
+def test_features_arrive_in_float32_unless_a_loss_takes_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    student, teacher = network(), network().eval()
+    losses = [LOSSES.parse(HINT), LOSSES.parse({"attention": {"pairs": {"0": "1"}}})]
+    assert [loss.takes_half for loss in losses] == [True, False]
+    seen: list[tuple[torch.dtype, torch.dtype]] = []
+    for loss in losses:
+        called = type(loss).__call__
+
+        def noted(self: Loss, outputs: Outputs, called: Any = called) -> torch.Tensor:
+            seen.append((outputs.student_taps["0"].dtype, outputs.teacher_taps["1"].dtype))
+            return called(self, outputs)
+
+        monkeypatch.setattr(type(loss), "__call__", noted)
+    objective = Objective(losses, student, teacher, [EXAMPLE], classes=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        soft, hard = teacher(EXAMPLE), student(EXAMPLE)
+    total, _ = objective(hard, torch.tensor([0, 1]), soft)
+    objective.close()
+    assert seen == [(torch.bfloat16, torch.bfloat16), (torch.float32, torch.float32)] and total.dtype == torch.float32
 
 
 def test_terms_of_the_same_kind_get_distinct_names() -> None:

@@ -22,7 +22,7 @@ Romero et al. 2015, FitNets: Hints for Thin Deep Nets, https://arxiv.org/abs/141
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -47,6 +47,7 @@ class Hint(PairLoss):
         normalize: compares directions only.
     """
 
+    takes_half: ClassVar[bool] = True
     student: str | None = None
     teacher: str | None = None
     pairs: LayerMap = Field(default_factory=dict[str, str])
@@ -84,21 +85,31 @@ class Hint(PairLoss):
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
-        from torch.nn.functional import mse_loss, normalize
+        from torch.nn.functional import normalize
 
-        from edgekd.distill.feature_maps import apply, enlarged, map_pairs, pooled
+        from edgekd.distill.feature_maps import (
+            apply,
+            enlarged,
+            in_float32,
+            map_pairs,
+            mean_square,
+            pooled,
+            precision_of,
+        )
 
         resized = pooled if self.resize == "pool" else enlarged
         terms: list[Tensor] = []
         adapters = projector(outputs, "hint").children()
         for adapter, (student, teacher) in zip(adapters, map_pairs(self.compared(), outputs), strict=True):
             left, right = resized(student, teacher)
-            if self.adapter == "student":
-                left = apply(adapter, left)
-            else:
-                right = apply(adapter, right)
+            with precision_of(student):
+                if self.adapter == "student":
+                    left = apply(adapter, left)
+                else:
+                    right = apply(adapter, right)
             if self.normalize:
-                terms.append(0.5 * (normalize(left) - normalize(right)).pow(2).sum(1).mean())
+                left, right = normalize(in_float32(left)), normalize(in_float32(right))
+                terms.append(0.5 * (left - right).pow(2).sum(1).mean())
             else:
-                terms.append(0.5 * mse_loss(left, right))
+                terms.append(0.5 * mean_square(left, right))
         return sum(terms[1:], terms[0])

@@ -19,7 +19,7 @@ https://arxiv.org/abs/2303.11098
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -39,6 +39,7 @@ class LowRank(PairLoss):
         rank: r; None takes half of the smaller width.
     """
 
+    takes_half: ClassVar[bool] = True
     rank: int | None = Field(default=None, ge=1)
 
     def build(self, shapes: Shapes) -> nn.Module:
@@ -68,14 +69,16 @@ class LowRank(PairLoss):
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
-        from edgekd.distill.feature_maps import map_pairs, pooled
+        from edgekd.distill.feature_maps import in_float32, map_pairs, pooled, precision_of, sum_of_squares
 
         terms: list[Tensor] = []
         found = zip(projector(outputs, "low_rank").children(), map_pairs(self.compared(), outputs), strict=True)
         for low_rank, (student, teacher) in found:
             left, right = pooled(student, teacher)
-            difference = _normalised(low_rank(left)) - _normalised(right)
-            terms.append(difference.pow(2).pow(2).sum().log1p())
+            with precision_of(student):
+                left, right = _normalised(low_rank(left)), _normalised(right)
+            difference = in_float32(left - right)
+            terms.append(sum_of_squares(difference.square()).log1p())
         return sum(terms[1:], terms[0])
 
 

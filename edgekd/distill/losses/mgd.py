@@ -16,7 +16,7 @@ Yang, Li, Shao, Shi, Yuan, Yuan 2022, Masked Generative Distillation, https://ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -36,6 +36,7 @@ class MaskedGenerativeDistillation(PairLoss):
         ratio: share of the pixels that is masked.
     """
 
+    takes_half: ClassVar[bool] = True
     ratio: float = Field(default=0.5, ge=0, lt=1)
 
     def build(self, shapes: Shapes) -> nn.Module:
@@ -57,15 +58,18 @@ class MaskedGenerativeDistillation(PairLoss):
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         import torch
-        from torch.nn.functional import mse_loss
 
-        from edgekd.distill.feature_maps import map_pairs, pooled
+        from edgekd.distill.feature_maps import map_pairs, mean_square, pooled, precision_of
 
         terms: list[Tensor] = []
         found = zip(projector(outputs, "mgd").children(), map_pairs(self.compared(), outputs), strict=True)
         for block, (student, teacher) in found:
             align, generation = block.children()
             left, right = pooled(student, teacher)
-            mask = torch.rand(len(left), 1, *left.shape[2:], device=left.device) >= self.ratio  # (B, 1, H, W)
-            terms.append(mse_loss(generation(align(left) * mask), right))
+            with precision_of(student):
+                aligned = align(left)
+                seen = torch.rand(len(left), 1, *left.shape[2:], device=left.device) >= self.ratio  # (B, 1, H, W)
+                mask = torch.empty_like(aligned).copy_(seen)  # (B, C_t, H, W): a product that broadcasts is slow
+                made = generation(aligned * mask)
+            terms.append(mean_square(made, right))
         return sum(terms[1:], terms[0])

@@ -22,7 +22,7 @@ Chen, Liu, Zhao, Jia 2021, Distilling Knowledge via Knowledge Review, https://ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from edgekd.distill.layer_maps import PairLoss
 from edgekd.distill.loss import Outputs, Shapes
@@ -40,6 +40,8 @@ class Review(PairLoss):
     Attributes:
         pairs: layers to compare, from the shallowest to the deepest: `{student layer: teacher layer}` or a rule.
     """
+
+    takes_half: ClassVar[bool] = True
 
     def build(self, shapes: Shapes) -> nn.Module:
         """c1, c3 and, but for the deepest pair, the attention convolution of every pair."""
@@ -61,7 +63,7 @@ class Review(PairLoss):
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formulas above."""
-        from edgekd.distill.feature_maps import apply, map_pairs
+        from edgekd.distill.feature_maps import apply, in_float32, map_pairs, precision_of
 
         terms: list[Tensor] = []
         residual: Tensor | None = None
@@ -69,11 +71,13 @@ class Review(PairLoss):
         pairs = map_pairs(self.compared(), outputs)
         for fusion, (student, teacher) in zip(reversed(fusions), reversed(pairs), strict=True):
             narrow, wide, *attention = fusion.children()
-            x = apply(narrow, student)  # (B, M, H_s, W_s)
-            if residual is not None:
-                x = _fused(x, residual, attention[0])
-            residual = _resized(x, teacher)  # (B, M, H_t, W_t)
-            terms.append(_context_loss(apply(wide, residual), teacher))
+            with precision_of(student):
+                x = apply(narrow, student)  # (B, M, H_s, W_s)
+                if residual is not None:
+                    x = _fused(x, residual, attention[0])
+                residual = _resized(x, teacher)  # (B, M, H_t, W_t)
+                made = apply(wide, residual)
+            terms.append(_context_loss(in_float32(made), in_float32(teacher)))
         return sum(terms[1:], terms[0])
 
 

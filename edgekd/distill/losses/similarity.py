@@ -59,5 +59,7 @@ class Similarity(Loss):
 
 
 def _similarity(features: Tensor, mask: Tensor | None) -> Tensor:
+    if features.ndim == 4:
+        features = features.movedim(1, -1)  # as training lays maps out in memory: nothing is copied
     flat = (without_padding(features, mask) if features.ndim == 3 else features).flatten(1)  # (B, D)
     return unit(flat @ flat.T)  # (B, B)

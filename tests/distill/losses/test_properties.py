@@ -158,6 +158,35 @@ def test_one_step_of_two_networks(form: Any, batch: int) -> None:
         assert parameter.grad is not None and parameter.grad.isfinite().all()
 
 
+ADAPTED: list[tuple[str, dict[str, Any]]] = [("hint", {}), ("low_rank", {}), ("mgd", {"ratio": 0}), ("review", {})]
+
+
+@pytest.mark.parametrize(("name", "fields"), ADAPTED)
+def test_adapters_compute_as_the_networks_do(name: str, fields: dict[str, Any]) -> None:
+    """Of bfloat16 features every convolution of an adapter is bfloat16, and the loss float32 and nearly the same."""
+    torch.manual_seed(0)
+    loss: Loss = LOSSES.parse({name: {**fields, "pairs": {"a": "x"}}})
+    student, teacher = torch.randn(6, 4, 8, 8), torch.randn(6, 5, 8, 8)
+    projector = loss.build(Shapes({"a": (2, 4, 8, 8)}, {"x": (2, 5, 8, 8)}))
+    assert projector is not None
+    seen: list[torch.dtype] = []
+    for module in projector.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda _module, _inputs, output: seen.append(output.dtype))
+    labels = torch.zeros(6, dtype=torch.int64)
+
+    def value(dtype: torch.dtype) -> Tensor:
+        seen.clear()
+        taps = {"a": student.to(dtype)}, {"x": teacher.to(dtype)}
+        return loss(Outputs(torch.zeros(6, 4), labels, None, *taps, projector)).detach()
+
+    precise = value(torch.float32)
+    assert seen and set(seen) == {torch.float32}
+    half = value(torch.bfloat16)
+    assert seen and set(seen) == {torch.bfloat16} and half.dtype == torch.float32
+    assert float(half) == pytest.approx(float(precise), rel=0.02)
+
+
 @pytest.mark.parametrize("form", [{"hint": {}}, {"hint": {"adapter_form": "conv_norm_relu"}}, {"low_rank": {}}])
 def test_padding_counts_for_nothing(form: Any) -> None:
     name, fields = next(iter(form.items()))

@@ -98,3 +98,11 @@ def test_half_precision() -> None:
     loss = LOSSES.parse({"similarity": {"pairs": {"a": "x"}}})
     half = loss(outputs({"a": x.bfloat16()}, {"x": y.bfloat16()}))
     assert float(half) == pytest.approx(float(loss(outputs({"a": x}, {"x": y}))), rel=0.1)
+
+
+def test_the_order_of_memory_is_nothing_to_the_loss() -> None:
+    x, y = torch.randn(6, 4, 5, 3), torch.randn(6, 2, 5, 3)
+    loss = LOSSES.parse({"similarity": {"pairs": {"a": "x"}}})
+    last = [tensor.contiguous(memory_format=torch.channels_last) for tensor in (x, y)]
+    value = float(loss(outputs({"a": last[0]}, {"x": last[1]})))
+    assert value == pytest.approx(float(loss(outputs({"a": x}, {"x": y}))), rel=1e-6)
