@@ -6,17 +6,15 @@ The networks are built without weights, and only where a recipe has something to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, cast
 
 from edgekd.distill.layer_names import Missing, missing_layers
 from edgekd.distill.loss import Layers, Loss
-from edgekd.errors import MissingBackend, ModelError, TargetError
+from edgekd.errors import MissingBackend, ModelError
 from edgekd.export import FORMATS
-from edgekd.recipe_rules import Location, Problem, asks_dynamic, one_line
-from edgekd.target import Target
+from edgekd.recipe_rules import Location, Problem, asks_dynamic, int8_formats, one_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -107,7 +105,7 @@ def _width_problems(recipe: Recipe, networks: _Networks) -> Iterator[Problem]:
     compress = asks_dynamic(recipe)
     if compress is None:
         return
-    groups = {name: size for name in _int8_formats(recipe) if (size := FORMATS.load(name).dynamic_group) > 1}
+    groups = {name: size for name in int8_formats(recipe) if (size := FORMATS.load(name).dynamic_group) > 1}
     exported: list[tuple[Location, ModelSection]] = [(("student",), recipe.student)]
     if recipe.teacher and recipe.distill and "quantized_teacher" in recipe.distill.baselines:
         exported.append((("teacher",), recipe.teacher))
@@ -131,14 +129,3 @@ def _width_problems(recipe: Recipe, networks: _Networks) -> Iterator[Problem]:
                     f"of {group}, int8_static, keep_float, or export.formats without '{format_name}'"
                 )
                 yield Problem(("compress", "method"), message)
-
-
-def _int8_formats(recipe: Recipe) -> list[str]:
-    """The formats that the recipe's targets get INT8 files in."""
-    found: dict[str, None] = {}
-    for board in recipe.targets:
-        with suppress(TargetError):  # told by the recipe's other rules, like the names of formats
-            target = Target.load(board)
-            named = (name for name in recipe.export.formats or target.format_names() if name in FORMATS.names())
-            found.update((name, None) for name in named if not target.format_reasons(name, "int8"))
-    return list(found)

@@ -214,14 +214,19 @@ def asks_dynamic(recipe: Recipe) -> CompressSection | None:
     return compress if compress and compress.method.dynamic and "int8" in recipe.export.precisions else None
 
 
+def int8_formats(recipe: Recipe) -> list[str]:
+    """The formats that the recipe's targets get INT8 files in; what does not exist is told by other rules."""
+    found: dict[str, None] = {}
+    for name in recipe.targets:
+        with suppress(TargetError):
+            found |= dict.fromkeys(Target.load(name).runs("int8", recipe.export.formats))
+    return list(found)
+
+
 def _dynamic_problems(recipe: Recipe) -> Iterator[Problem]:
     if asks_dynamic(recipe) is None:
         return
-    formats = dict.fromkeys(recipe.export.formats or [])
-    for target in [] if formats else recipe.targets:
-        with suppress(TargetError):  # told by `_target_problems`
-            formats |= dict.fromkeys(Target.load(target).format_names())
-    for name in formats:
+    for name in int8_formats(recipe):
         if not FORMATS.load(name).dynamic:
             message = (
                 f"'{name}' cannot quantize activations at run time; leave it out of export.formats, or int8_static"

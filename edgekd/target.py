@@ -7,7 +7,7 @@ by its path instead of its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -226,6 +226,10 @@ class Target(_Part):
             note = f": {row.note}" if row.note else ""
             return [f"it does not run '{format}' in {precision} (accepted: {', '.join(row.precisions)}){note}"]
         return []
+
+    def runs(self, precision: str, formats: Sequence[str] | None = None) -> list[str]:
+        """The formats that this board runs in a precision, of those named or of all, in their order."""
+        return [name for name in formats or self.format_names() if not self.format_reasons(name, precision)]
 
     def check(self, artifact: Artifact) -> list[str]:
         """Why an artifact does not fit this board; empty: it fits.
