@@ -94,6 +94,18 @@ def drop_unused(model: Any) -> None:
     model.graph.initializer.extend(kept)
 
 
+def drop_unread(model: Any) -> None:
+    """Removes nodes whose outputs nothing reads, and then unused initializers."""
+    graph = model.graph
+    read = {item.name for item in graph.output}
+    for node in reversed(list(graph.node)):  # ordered: readers come after what they read
+        if read.intersection(node.output):
+            read.update(node.input)
+        else:
+            graph.node.remove(node)
+    drop_unused(model)
+
+
 def exported(model: Any, entry: str, notes: dict[str, Any]) -> Exported:
     """What a format wrote that made the file `entry` of an ONNX model."""
     inputs, outputs = signature(model)

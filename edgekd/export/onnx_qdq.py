@@ -56,7 +56,9 @@ def place(graph: BoundGraph, weight_bits: int) -> Placed:
         raise ExportError("the quantization description leaves no operator to quantize", received=dict(left) or None)
     counts = Counter(str(nodes[name].op_type) for name in chosen)
     shrink_tables(graph.model, graph.tables)
-    model = _write(graph, [*chosen, *_followers(graph, chosen)], weight_bits)
+    names = [*chosen, *_followers(graph, chosen)]
+    model = _write(graph, names, weight_bits)
+    free_floats(model, set(names))
     hold_float(model, set(graph.kept) | set(left))
     free_outputs(model)
     named = {graph.layers.get(name, name): reason for name, reason in left.items()}
@@ -146,6 +148,26 @@ def hold_float(model: Any, names: set[str]) -> None:
             held = helper.make_node("LeakyRelu", [node.output[0]], [output], name=f"{node.name}_float", alpha=1.0)
             model.graph.node.append(held)
     sort_nodes(model)
+
+
+def free_floats(model: Any, quantized: set[str]) -> None:
+    """Lets float operators read what float operators make, such as a residual sum what a layer normalisation does.
+
+    Args:
+        model: with quantizers; it is changed.
+        quantized: names of the nodes that work on eight bits. What they make stays quantized for all: their kernels
+            need it.
+    """
+    makers = {tensor: node for node in model.graph.node for tensor in node.output}
+    for node in model.graph.node:
+        if node.name in quantized or node.op_type == "QuantizeLinear":
+            continue
+        for index, name in enumerate(node.input):
+            restore = makers.get(name)
+            quantize = makers.get(restore.input[0]) if restore and restore.op_type == "DequantizeLinear" else None
+            source = makers.get(quantize.input[0]) if quantize else None
+            if quantize and source and source.name not in quantized:
+                node.input[index] = quantize.input[0]
 
 
 def free_outputs(model: Any) -> None:

@@ -39,6 +39,7 @@ class Onnx(Format):
         from edgekd.export.onnx_graph import bound_onnx
         from edgekd.export.onnx_norms import part_norms
         from edgekd.export.onnx_qdq import place
+        from edgekd.export.onnx_rows import in_rows
 
         notes: dict[str, Any] = {"opset": OPSET}
         path = folder / ENTRY
@@ -50,6 +51,7 @@ class Onnx(Format):
             bits = weight_bits(description, rules)
             write = place_dynamic if description.dynamic else place
             placed = write(bound_onnx(program, description), bits)
+            placed = placed if description.dynamic else in_rows(placed)
             model = placed.model
             part_norms(model)
             save_onnx(model, path)
