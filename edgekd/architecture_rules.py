@@ -39,8 +39,8 @@ class _Networks:
 
     def modules(self, where: Location, section: ModelSection) -> dict[str, nn.Module] | None:
         """Every layer by its name; None where the network cannot be built."""
+        from edgekd.distill.taps import layers_of
         from edgekd.models.architecture import architecture
-        from edgekd.models.modules import named_modules
 
         if where not in self.built:
             data = self.recipe.data
@@ -50,7 +50,7 @@ class _Networks:
                 self.built[where] = None
                 self.problems.append(Problem((*where, "model", section.model.method_name), one_line(error)))
         network = self.built[where]
-        return None if network is None else {name: module for name, module in named_modules(network) if name}
+        return None if network is None else layers_of(network)
 
 
 def architecture_problems(recipe: Recipe) -> list[Problem]:

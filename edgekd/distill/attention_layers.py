@@ -2,9 +2,9 @@
 
 The one rule: an attention layer is a module that holds three projections called `query, key, value` (BERT, RoBERTa,
 ELECTRA, ALBERT, ViT of transformers), `q_lin, k_lin, v_lin` (DistilBERT), `query_proj, key_proj, value_proj` (DeBERTa),
-`q_proj, k_proj, v_proj` or `q, k, v` (MPNet), or one fused projection called `qkv` (timm) or `Wqkv` (ModernBERT), whose
-output (B, T, 3 H) is the queries, keys and values side by side. It belongs to every module around it: to the block
-`bert.encoder.layer.0` as to `bert.encoder`.
+`q_proj, k_proj, v_proj` or `q, k, v` (MPNet), or one fused projection called `qkv` (timm), `Wqkv` (ModernBERT) or
+`in_proj` (`nn.MultiheadAttention`, as in torchvision), whose output (B, T, 3 H) is the queries, keys and values side by
+side. It belongs to every module around it: to the block `bert.encoder.layer.0` as to `bert.encoder`.
 
 The number of heads is the attribute `num_attention_heads`, `num_heads` or `n_heads` of the layer, or of the nearest
 module around it, or of that module's `config`.
@@ -21,6 +21,8 @@ from edgekd.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+# The projection of an `nn.MultiheadAttention`, which is no module of its own; see `taps.py`.
+PACKED = "in_proj"
 PROJECTIONS = (
     ("query", "key", "value"),
     ("q_lin", "k_lin", "v_lin"),
@@ -29,6 +31,7 @@ PROJECTIONS = (
     ("q", "k", "v"),
     ("qkv",),
     ("Wqkv",),
+    (PACKED,),
 )
 HEADS = ("num_attention_heads", "num_heads", "n_heads")
 # The module whose output is what the first block reads: of transformers, of timm.
@@ -74,7 +77,7 @@ def attention_layers(names: Sequence[str], loss: str, role: str) -> list[Attenti
     """The attention layers among these module names, in their order.
 
     Args:
-        names: as in `named_modules()`.
+        names: as in `layers_of()`.
         loss: the loss that asks, for the message.
         role: `"student"` or `"teacher"`, for the message.
 
@@ -113,9 +116,9 @@ def embeddings_layer(names: Sequence[str]) -> str | None:
 
 def head_counts(model: nn.Module) -> dict[str, int]:
     """Number of heads of each attention layer, by its name; 0 where no module tells it."""
-    from edgekd.models.modules import named_modules
+    from edgekd.distill.taps import layers_of
 
-    modules = dict(named_modules(model))
+    modules = {"": model, **layers_of(model)}
     return {layer.name: _heads(modules, layer.name) for layer in _found(list(modules))}
 
 

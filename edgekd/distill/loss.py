@@ -45,7 +45,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Layers:
-    """Names of all layers, in the order of `named_modules()`; what a layer map chooses from."""
+    """Names of all layers, in the order of `layers_of()`; what a layer map chooses from."""
 
     student: Sequence[str]
     teacher: Sequence[str]

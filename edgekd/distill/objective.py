@@ -13,9 +13,9 @@ from edgekd.distill.attention_layers import head_counts
 from edgekd.distill.layer_names import require_layers, resolved
 from edgekd.distill.loss import Layers, Loss, Outputs, Shape, Shapes
 from edgekd.distill.ramp import mean_of, value_at
-from edgekd.distill.taps import Taps
+from edgekd.distill.taps import Taps, layers_of
 from edgekd.errors import ModelError, RecipeError
-from edgekd.models.modules import evaluating, named_modules
+from edgekd.models.modules import evaluating
 
 
 def term_names(losses: Sequence[Loss]) -> list[str]:
@@ -61,7 +61,7 @@ class Objective:
     ) -> None:
         if not any(mean_of(loss.weight) for loss in losses):
             raise RecipeError("there is nothing to learn from", where="losses", accepted="a loss of weight above 0")
-        layers = Layers(_layer_names(student), [] if teacher is None else _layer_names(teacher))
+        layers = Layers(list(layers_of(student)), [] if teacher is None else list(layers_of(teacher)))
         self.names = term_names(losses)
         self._losses = losses = [resolved(loss, term, layers) for loss, term in zip(losses, self.names, strict=True)]
         pairs = [loss.taps() for loss in losses]
@@ -141,10 +141,6 @@ class Objective:
     def close(self) -> None:
         """Removes the taps."""
         self._open.close()
-
-
-def _layer_names(model: nn.Module) -> list[str]:
-    return [name for name, _ in named_modules(model) if name]
 
 
 def _shapes(model: nn.Module, taps: Taps | None, example: Sequence[Tensor]) -> tuple[dict[str, Shape], int]:

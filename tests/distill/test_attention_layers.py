@@ -1,4 +1,4 @@
-"""Attention layers found by name, in transformers and timm."""
+"""Attention layers found by name, in transformers, timm and torchvision."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.distill.attention_layers import attention_layer_of, attention_layers, embeddings_layer, head_counts
-from edgekd.distill.taps import Taps
+from edgekd.distill.taps import Taps, layers_of
 from edgekd.errors import ModelError
-from edgekd.models.modules import named_modules
 
 
 def names(model: nn.Module) -> list[str]:
-    return [name for name, _ in named_modules(model) if name]
+    return list(layers_of(model))
 
 
 def bert() -> nn.Module:
@@ -34,6 +33,17 @@ def vit() -> nn.Module:
     from timm.models.vision_transformer import VisionTransformer
 
     return VisionTransformer(img_size=8, patch_size=4, embed_dim=12, depth=2, num_heads=3, num_classes=2).eval()
+
+
+def torchvision_vit() -> nn.Module:
+    from torchvision.models import VisionTransformer
+
+    torch.manual_seed(0)
+    sizes = {"image_size": 8, "patch_size": 4, "num_layers": 2, "num_heads": 3, "hidden_dim": 12, "mlp_dim": 16}
+    model = VisionTransformer(**sizes, num_classes=2).eval()
+    for block in model.encoder.layers:
+        nn.init.normal_(block.self_attention.in_proj_bias)
+    return model
 
 
 def test_found_in_order_with_their_heads_and_embeddings() -> None:
@@ -91,6 +101,41 @@ def test_queries_keys_and_values_are_what_the_network_attends_with(
     )
     shapes = {name: tuple(tensor.shape) for name, tensor in caught.values.items()}
     assert layer.width(shapes) == (context.shape[1], context.shape[2])
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_packed_projection_of_torch_is_what_it_attends_with(training: bool) -> None:
+    network = torchvision_vit().train(training)
+    layer = attention_layers(names(network), "x", "student")[1]
+    attention = network.get_submodule(layer.name)
+    assert layer.projections == (f"{layer.name}.in_proj",) and head_counts(network)[layer.name] == 3
+    with Taps(network, [*layer.projections, layer.name], "student") as caught:
+        network(torch.randn(2, 3, 8, 8))
+    context = attend(*layer.qkv(caught.values), 3)
+    torch.testing.assert_close(attention.out_proj(context), caught.values[layer.name], atol=1e-5, rtol=1e-4)
+    (gradient,) = torch.autograd.grad(caught.values[layer.projections[0]].sum(), attention.in_proj_bias)
+    assert torch.equal(gradient, torch.full((36,), 2.0 * 5))  # two images of five tokens
+    assert not attention._forward_pre_hooks
+
+
+def test_a_packed_projection_of_time_first_sequences_and_of_two_sequences() -> None:
+    class Attends(nn.Module):
+        def __init__(self, *, across: bool) -> None:
+            super().__init__()
+            self.attn, self.across = nn.MultiheadAttention(4, 2), across  # (T, B, H)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.attn(x, value=x, key=2 * x if self.across else x)[0]
+
+    x = torch.randn(3, 2, 4)
+    model = Attends(across=False)
+    with Taps(model, ["attn.in_proj"], "teacher") as caught:
+        model(x)
+    expected = torch.nn.functional.linear(x.transpose(0, 1), model.attn.in_proj_weight, model.attn.in_proj_bias)
+    torch.testing.assert_close(caught.values["attn.in_proj"], expected)
+    model = Attends(across=True)
+    with Taps(model, ["attn.in_proj"], "teacher"), pytest.raises(ModelError, match="another sequence than its own"):
+        model(x)
 
 
 def test_a_blocks_attention_layer_and_refusals() -> None:

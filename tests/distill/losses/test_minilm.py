@@ -131,16 +131,23 @@ def test_a_bert_teaches_one_of_other_width_and_heads(
     objective.close()
 
 
-def test_a_vit_teaches_a_vit(learn: Learn) -> None:
-    from timm.models.vision_transformer import VisionTransformer
+@pytest.mark.parametrize("loss", ["minilm", {"tinybert": {"embeddings": 0}}])
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_a_vit_teaches_a_vit(library: str, loss: Any, learn: Learn) -> None:
+    from timm.models.vision_transformer import VisionTransformer as Timm
+    from torchvision.models import VisionTransformer as Torchvision
 
-    sizes = {"img_size": 8, "patch_size": 4, "num_classes": 3, "depth": 1}
-    student = VisionTransformer(embed_dim=8, num_heads=2, **sizes)
-    teacher = VisionTransformer(embed_dim=16, num_heads=4, **sizes).eval()
+    student = Timm(embed_dim=8, num_heads=2, img_size=8, patch_size=4, num_classes=3, depth=2)
+    if library == "timm":
+        teacher = Timm(embed_dim=16, num_heads=4, img_size=8, patch_size=4, num_classes=3, depth=4)
+    else:
+        sizes = {"image_size": 8, "patch_size": 4, "num_layers": 4, "num_heads": 4, "hidden_dim": 16, "mlp_dim": 32}
+        teacher = Torchvision(**sizes, num_classes=3)
+    teacher.eval()
     x = torch.randn(2, 3, 8, 8)
-    objective = Objective([LOSSES.parse("minilm")], student, teacher, [x], classes=3)
+    objective = Objective([LOSSES.parse(loss)], student, teacher, [x], classes=3)
     learn(objective, student, teacher, (x,)).backward()
-    assert float(student.blocks[0].attn.qkv.weight.grad.abs().sum()) > 0
+    assert float(student.blocks[1].attn.qkv.weight.grad.abs().sum()) > 0
     objective.close()
 
 
