@@ -23,7 +23,8 @@ from edgekd.errors import ExportError
 from edgekd.export.bind import Binding, bind
 from edgekd.export.kernels import Kernels
 from edgekd.export.silence import silenced
-from edgekd.export.tflite_file import HEAVY, PASSES, Operator, TfliteGraph, fingerprints, float_tflite, read_tflite
+from edgekd.export.tflite_file import HEAVY, PASSES, Operator, TfliteGraph, fingerprints, read_tflite
+from edgekd.export.tflite_norms import unfolded_tflite
 
 if TYPE_CHECKING:
     from edgekd.compress.description import Description
@@ -53,7 +54,7 @@ def int8_tflite(program: Program, description: Description) -> tuple[bytes, Choi
     Raises:
         ExportError: a quantized operator's tensor has no counterpart in the description, or the quantizer refuses.
     """
-    content = float_tflite(program)
+    content = unfolded_tflite(program)
     graph = read_tflite(content)
     images = as_numpy(program.example[0]).transpose(0, 2, 3, 1)  # (N, H, W, C)
     samples = ([np.ascontiguousarray(images[i : i + 1], dtype=np.float32)] for i in range(len(images)))

@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from edgekd.models.attention import OpenAttention, opened
 from edgekd.models.axes import Atom
 from edgekd.models.importance import unfolded
 from edgekd.models.modules import named_modules
@@ -60,10 +61,12 @@ def shrink_to(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             empty = torch.zeros(shape, dtype=own[key].dtype, device=own[key].device)
             setattr(module, key, nn.Parameter(empty) if isinstance(own[key], nn.Parameter) else empty)
         if changed:
+            opened(module)
             before = next(iter(own.values())).shape[0]
             _describe(module, before)
-            if isinstance(module, nn.Linear) and module.out_features != before:
-                heads[name.rpartition(".")[0]] = (module.out_features, before)
+            after = next(module.parameters()).shape[0]
+            if isinstance(module, nn.Linear | OpenAttention) and after != before:
+                heads[name if isinstance(module, OpenAttention) else name.rpartition(".")[0]] = (after, before)
     for name, (after, before) in heads.items():
         attention = cast(Any, model.get_submodule(name))
         if any(isinstance(getattr(attention, key, None), int) for key in HEAD_COUNTS):

@@ -69,11 +69,16 @@ def prune(model: nn.Module, section: Prune, example: Sequence[Tensor], batches: 
     Raises:
         ModelError: the network has nothing of a kind that is to be pruned, or counts its heads in a way of its own.
     """
+    from edgekd.models.attention import opened
     from edgekd.models.checkpoint import load_into
     from edgekd.models.importance import importances, most_important
+    from edgekd.models.modules import named_modules
     from edgekd.models.narrow import masked, narrowed, shrink_to
     from edgekd.models.widths import widths
 
+    if section.heads is not None:
+        for _, module in named_modules(model):
+            opened(module)
     found = widths(model, example)
     shares = {kind: share for kind in KINDS if (share := getattr(section, kind)) is not None}
     chosen = {kind: inner_widths(found, kind) for kind in shares}

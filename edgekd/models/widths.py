@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from edgekd.errors import ModelError
+from edgekd.models.attention import OpenAttention
 from edgekd.models.axes import FIXED, WHOLE, Atom, Dims, Factors, fresh, leaves, mark, size_of
 from edgekd.models.axis_rules import RULES, Call, pointwise
 from edgekd.models.modules import evaluating
@@ -68,8 +69,8 @@ def widths(model: nn.Module, example: Sequence[Tensor]) -> Widths:
     signature = exported.graph_signature
     walk.run(exported.graph, {**signature.inputs_to_parameters, **signature.inputs_to_buffers})
     for name in walk.layers:
-        # nn.MultiheadAttention and the like compute with sizes of their own, which no tensor decides.
-        if not isinstance(model.get_submodule(name.rpartition(".")[0]), LAYERS):
+        # An nn.MultiheadAttention that was not opened, and the like, compute with sizes that no tensor decides.
+        if not isinstance(model.get_submodule(name.rpartition(".")[0]), (*LAYERS, OpenAttention)):
             mark([atom for factors in walk.tensors[name] for atom in factors], FIXED)
     tensors = {name: [leaves(factors) for factors in dims] for name, dims in walk.tensors.items()}
     found = Widths(tensors, {}, {})

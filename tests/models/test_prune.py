@@ -19,6 +19,7 @@ from edgekd.compress.rules import QuantizationRules
 from edgekd.errors import ModelError
 from edgekd.export import FORMATS, export
 from edgekd.models import parameter_count
+from edgekd.models.attention import opened
 from edgekd.models.axes import Atom
 from edgekd.models.checkpoint import load_into, read_tensors, save
 from edgekd.models.importance import importances, most_important, unfolded
@@ -28,7 +29,7 @@ from edgekd.models.prune import KINDS, Prune, inner_widths, prune
 from edgekd.models.widths import Widths, widths
 from edgekd.progress import Progress
 
-from .networks import batch, cifar, images, same, text, tokens, torchvision, vit
+from .networks import batch, cifar, images, lively, same, text, tokens, torchvision, vit
 
 # Kind to the number of widths that the architecture has of it.
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], list[Tensor]], dict[str, int]]] = {
@@ -173,6 +174,77 @@ def test_nothing_to_prune(build: Callable[[], nn.Module], section: dict[str, flo
     with pytest.raises(ModelError, match=expected):
         prune(model, Prune.model_validate(section), images(16 if build is vit else 32), [])
     assert same(model, build()), "a refusal changes nothing"
+
+
+class Encoder(nn.Module):
+    """Torch's own encoder layer, which takes a short cut past its attention in evaluation mode."""
+
+    def __init__(self, *, batch_first: bool) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(16, 4, dim_feedforward=24, batch_first=batch_first)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layer(x).mean(1 if self.layer.self_attn.batch_first else 0))
+
+
+def torchvision_vit() -> nn.Module:
+    from torchvision.models import VisionTransformer
+
+    sizes = {"image_size": 16, "patch_size": 8, "num_layers": 2, "num_heads": 4, "hidden_dim": 16, "mlp_dim": 24}
+    return lively(lambda: VisionTransformer(**sizes, num_classes=5))
+
+
+@pytest.mark.parametrize(
+    ("build", "example"),
+    [
+        (torchvision_vit, images(16)),
+        (lambda: lively(lambda: Encoder(batch_first=True)), [torch.randn(3, 7, 16)]),
+        (lambda: lively(lambda: Encoder(batch_first=False)), [torch.randn(7, 3, 16)]),
+    ],
+    ids=["torchvision", "batch first", "time first"],
+)
+def test_heads_of_torchs_own_attention(build: Callable[[], nn.Module], example: list[Tensor], tmp_path: Path) -> None:
+    model, whole = build(), build()
+    before = run(model, example)
+    for module in whole.modules():
+        opened(module)
+    torch.testing.assert_close(run(whole, example), before, rtol=0, atol=1e-5)
+    found = widths(whole, example)
+    kept = {
+        atom: most_important(score, 3)
+        for atom, score in importances(whole, found, inner_widths(found, "heads"), "magnitude", []).items()
+    }
+    facts = prune(model, Prune(heads=0.25, importance="magnitude"), example, [])
+    layers = len(kept)
+    assert facts == {"heads": {"layers": layers, "units_before": 4 * layers, "units_after": 3 * layers}}
+    after = run(model, example)
+    torch.testing.assert_close(after, run(masked(whole, found, kept), example), rtol=0, atol=1e-5)
+    assert float((after - before).abs().max()) > 1e-3
+    attention = next(module for module in model.modules() if isinstance(module, nn.MultiheadAttention))
+    assert (attention.num_heads, tuple(attention.in_proj_weight.shape)) == (3, (36, 16))
+
+    save(model, tmp_path / "model.safetensors")
+    again, tensors = build(), read_tensors(tmp_path / "model.safetensors")
+    shrink_to(again, tensors)
+    load_into(again, tensors, "the file")
+    assert torch.equal(run(again, example), after)
+    taylor = build()
+    prune(taylor, Prune(heads=0.25), example, [lambda network: network(*example).pow(2).mean()])
+    assert parameter_count(taylor) == parameter_count(model)
+
+
+def test_heads_of_an_attention_across_sequences_stay() -> None:
+    class Across(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attn, self.head = nn.MultiheadAttention(16, 4, batch_first=True), nn.Linear(16, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.attn(x, x.flip(1), x.flip(1))[0].mean(1))
+
+    with pytest.raises(ModelError, match=r"(?s)where a sequence attends to all of itself.*another sequence"):
+        prune(Across(), Prune(heads=0.5, importance="magnitude"), [torch.randn(2, 5, 16)], [])
 
 
 class Stubborn(nn.Module):

@@ -37,6 +37,7 @@ class Tflite(Format):
         """Writes `model.tflite`. Weights always have 8 bits: LiteRT's kernels do not add in 16 bits."""
         from edgekd.export.tflite_file import float_tflite, read_tflite
         from edgekd.export.tflite_int8 import int8_tflite, placed_counts, tflite_kernels
+        from edgekd.export.tflite_norms import unfolded_tflite
         from edgekd.export.tflite_text import float_text, int8_text, lengths, read_signatures
 
         notes: dict[str, Any] = {"batch": 1}
@@ -48,10 +49,11 @@ class Tflite(Format):
             content = make_float(program)
         else:
             content, choice = make_int8(program, description)
+            source = read_tflite(unfolded_tflite(program) if limit is None else float_text(program))
             # Every signature of a text network has the same operators.
             for graph in [read_tflite(content)] if limit is None else read_signatures(content).values():
                 kernels = tflite_kernels(graph)
-                kernels.require(placed_counts(read_tflite(make_float(program)), choice), "LiteRT")
+                kernels.require(placed_counts(source, choice), "LiteRT")
                 notes |= kernels.notes("file") | {"weight_bits": 8, "left_float": choice.left}
             notes |= dynamic_notes(description, "one scale per token", choice.left)
             if rules.weight_bits == 7:
