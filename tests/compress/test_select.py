@@ -5,7 +5,14 @@ import torch
 from torch import nn
 
 from edgekd.compress.fold import fold
-from edgekd.compress.operators import COMPUTED_WEIGHT, CONSTANT_OPERAND, FLOAT_INPUTS, NO_KERNEL, ON_REQUEST
+from edgekd.compress.operators import (
+    BETWEEN_FLOATS,
+    COMPUTED_WEIGHT,
+    CONSTANT_OPERAND,
+    FLOAT_INPUTS,
+    NO_KERNEL,
+    ON_REQUEST,
+)
 from edgekd.compress.select import select
 from edgekd.errors import CompressError
 
@@ -90,3 +97,29 @@ def test_reasons_of_operators_outside():
     assert by_operator["softmax"].startswith("softmax")
     assert by_operator["mean"] == FLOAT_INPUTS
     assert "head" not in found and "conv" not in found
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["normalises first", "normalises last"])
+def test_the_residual_stream_of_a_transformer_stays_in_float(first: bool):
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.wide, self.narrow = nn.LayerNorm(8), nn.Linear(8, 16), nn.Linear(16, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.narrow(torch.relu(self.wide(self.norm(x) if first else x)))
+            return x + y if first else self.norm(x + y)
+
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.start, self.blocks, self.end = nn.LayerNorm(8), nn.Sequential(Block(), Block()), nn.LayerNorm(8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.end(self.blocks(self.start(x.flatten(2).mT)))  # (B, tokens, C)
+
+    program = fold(Encoder().eval(), (torch.randn(2, 8, 2, 3),))
+    selection = select(program, [])
+    assert [kept.reason for kept in selection.kept_float].count(BETWEEN_FLOATS) == 2
+    operators = program.operators()
+    assert [operators[name] for name in selection.quantized] == ["linear", "relu", "linear"] * 2
