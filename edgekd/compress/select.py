@@ -109,7 +109,7 @@ def _obstacle(node: fx.Node, operator: str, chosen: set[str]) -> str | None:
         if len(inputs) < 2 or any(item.op == "get_attr" for item in inputs):
             return ops.CONSTANT_OPERAND
         known = [item.name in chosen for item in inputs]
-        # Of networks that normalise first this is the whole residual stream, whose few large channels 8 bits do not hold.
+        # Of networks that normalise first: the residual stream, whose few large channels 8 bits do not hold.
         if any(known) and not all(known) and any(operator_type(user) in ops.NORMS for user in node.users):
             return ops.BETWEEN_FLOATS
         return None if any(known) else ops.FLOAT_INPUTS

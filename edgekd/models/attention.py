@@ -10,7 +10,7 @@ weights.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
@@ -21,17 +21,27 @@ from edgekd.errors import ModelError
 class OpenAttention(nn.MultiheadAttention):
     """Self-attention over `(B, T, C)`, or `(T, B, C)` unless `batch_first`, without masks."""
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, *masks: Any, **options: Any) -> tuple[Tensor, None]:
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = True,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, None]:
         """The formula above, in the input's layout; the weights of the attention are never put out.
 
         Raises:
-            ModelError: it attends to another sequence than its own, or is given a mask.
+            ModelError: it attends to another sequence than its own, or not to all of it.
         """
-        given = [*masks[:1], *masks[2:3], options.get("key_padding_mask"), options.get("attn_mask")]
-        if key is not query or value is not query or any(mask is not None for mask in given):
+        own = key is query and value is query
+        if not own or is_causal or key_padding_mask is not None or attn_mask is not None:
             raise ModelError(
                 "heads of nn.MultiheadAttention can be removed where a sequence attends to all of itself",
-                received="masks" if key is query and value is query else "another sequence",
+                received="a mask" if own else "another sequence",
                 hint="leave student.prune.heads out",
             )
         tokens = query if self.batch_first else query.transpose(0, 1)  # (B, T, C)
