@@ -78,8 +78,8 @@ def p50_ms(data: PreparedData, folders: dict[str, Path], rounds: int) -> dict[st
     for turn in range(rounds):
         for key, folder in folders.items():
             found, reason = benchmark(folder, section, images=test_files(data), indices=indices)
-            if found is None:
-                raise SystemExit(reason)
+            if found is None or found["latency"][0]["p50_ms"] is None:
+                raise SystemExit(reason or f"no timing with {THREADS} threads: has this process as many cores?")
             times.setdefault(key, []).append(found["latency"][0]["p50_ms"])
         print(f"round {turn + 1}/{rounds}", file=sys.stderr, flush=True)
     return {key: statistics.median(values) for key, values in times.items()}
