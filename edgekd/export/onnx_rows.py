@@ -113,7 +113,7 @@ class _Rows:
         scale = self.writer.values(source.input[1]) * self.writer.values(weight.input[1])
         scale = np.broadcast_to(scale, bias.shape).astype(np.float32)
         integers = np.rint(bias.astype(np.float64) / scale)
-        if np.abs(integers).max() >= 2**31:
+        if not np.abs(integers).max() < 2**31:
             return None
         return _Linear(quantizer, product, addition, *shape, integers.astype(np.int32), scale)
 
