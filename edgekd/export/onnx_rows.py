@@ -42,7 +42,6 @@ class _Linear:
     quantizer: Any
     product: Any
     addition: Any
-    inputs: int
     outputs: int
     bias: NDArray[np.int32]
     scale: NDArray[np.float32]
@@ -54,7 +53,7 @@ class _Rows:
     Attributes:
         rows: tensor to the same values as rows.
         leads: tensor that has rows, to one whose shape begins with its leading dimensions.
-        widths: tensor that has rows, to its last dimension.
+        dims: tensor to its dimensions, numbers and names; of those that are known, and of all that have rows.
         flat: tensors that are there as rows only.
     """
 
@@ -62,7 +61,7 @@ class _Rows:
         self.model, self.graph, self.writer = model, model.graph, GraphWriter(model)
         self.rows: dict[str, str] = {}
         self.leads: dict[str, str] = {}
-        self.widths: dict[str, int] = {}
+        self.dims = {item.name: found for item in self.graph.value_info if (found := _dimensions(item)) is not None}
         self.flat: set[str] = set()
         self.shapes = {item.name: tuple(item.dims) for item in self.graph.initializer}
         self.makers = {tensor: node for node in self.graph.node for tensor in node.output}
@@ -76,10 +75,10 @@ class _Rows:
         found = [linear for node in self.graph.node if (linear := self._linear(node)) is not None]
         products = {linear.product.name: linear for linear in found}
         additions = {linear.addition.name for linear in found}
-        widths = {linear.quantizer.name: linear.inputs for linear in found}
+        quantizers = {linear.quantizer.name for linear in found}
         for node in list(self.graph.node):
-            if node.name in widths and node.input[0] not in self.rows:
-                self._flatten(node.input[0], widths[node.name])
+            if node.name in quantizers and node.input[0] not in self.rows:
+                self._flatten(node.input[0])
             if node.name in products:
                 self._gemm(products[node.name])
             elif self._treats_tokens(node):
@@ -107,7 +106,9 @@ class _Rows:
         quantizer, addition = self.makers.get(source.input[0]), readers[0]
         shape = self.shapes.get(weight.input[0], ())
         biases = [name for name in addition.input if self.shapes.get(name) == shape[1:]]
-        if quantizer is None or len(shape) != 2 or not biases or self._passed_on(quantizer.input[0]):
+        if quantizer is None or len(shape) != 2 or not biases:
+            return None
+        if self.dims.get(quantizer.input[0], ())[-1:] != shape[:1] or self._passed_on(quantizer.input[0]):
             return None
         bias = self.writer.values(biases[0])
         scale = self.writer.values(source.input[1]) * self.writer.values(weight.input[1])
@@ -115,7 +116,7 @@ class _Rows:
         integers = np.rint(bias.astype(np.float64) / scale)
         if not np.abs(integers).max() < 2**31:
             return None
-        return _Linear(quantizer, product, addition, *shape, integers.astype(np.int32), scale)
+        return _Linear(quantizer, product, addition, shape[1], integers.astype(np.int32), scale)
 
     def _passed_on(self, tensor: str) -> bool:
         """Whether a tensor only moves quantized values: the runtime moves eight bits then, which a reshape stops."""
@@ -123,12 +124,13 @@ class _Rows:
         source = self.makers.get(maker.input[0]) if maker is not None and maker.op_type in PASSES else None
         return source is not None and source.op_type == "DequantizeLinear"
 
-    def _flatten(self, tensor: str, width: int) -> None:
+    def _flatten(self, tensor: str) -> None:
         """Gives a tensor its rows; of one that a reshape made, straight from that one's input."""
-        maker = self.makers.get(tensor)
+        maker, width = self.makers.get(tensor), self.dims[tensor][-1]
         source = maker.input[0] if maker is not None and maker.op_type == "Reshape" else tensor
         shape = self.writer.constant(f"rows_of_{width}", np.array([-1, width], np.int64))
-        self._note(tensor, self.writer.node("Reshape", [source, shape], [f"{tensor}_rows"]), tensor, width)
+        self.rows[tensor] = self.writer.node("Reshape", [source, shape], [f"{tensor}_rows"])
+        self.leads[tensor] = tensor
 
     def _gemm(self, linear: _Linear) -> None:
         source, weight = linear.product.input
@@ -137,17 +139,16 @@ class _Rows:
         scale = self.writer.constant(f"{output}_bias_scale", linear.scale)
         restored = self.writer.node("DequantizeLinear", [bias, scale], [f"{output}_bias_float"], axis=0)
         rows = self.writer.node("Gemm", [self.rows[source], weight, restored], [f"{output}_rows"])
-        self._note(output, rows, self.leads[source], linear.outputs)
-        self.flat.add(output)
+        self._note(output, rows, source, linear.outputs)
 
     def _treats_tokens(self, node: Any) -> bool:
-        """Whether a node reads tensors of one width that have rows, and constants that mean the same for rows."""
-        widths = {self.widths[name] for name in node.input if name in self.rows}
-        if node.op_type not in TOKENWISE or len(node.output) != 1 or len(widths) != 1:
+        """Whether a node reads tensors of one shape that have rows, and constants that mean the same for rows."""
+        shapes = {self.dims[name] for name in node.input if name in self.rows}
+        if node.op_type not in TOKENWISE or len(node.output) != 1 or len(shapes) != 1:
             return False
         if node.op_type == "LayerNormalization" and any(a.name == "axis" and a.i != -1 for a in node.attribute):
             return False
-        accepted = {(), (1,)} if node.op_type.endswith("Linear") else {(), (1,), (widths.pop(),)}
+        accepted = {(), (1,)} if node.op_type.endswith("Linear") else {(), (1,), shapes.pop()[-1:]}
         return all(name in self.rows or self.shapes.get(name) in accepted for name in node.input if name)
 
     def _carry(self, node: Any) -> None:
@@ -156,11 +157,13 @@ class _Rows:
         for index, name in enumerate(node.input):
             node.input[index] = self.rows.get(name, name)
         node.output[0] = f"{output}_rows"
-        self._note(output, node.output[0], self.leads[first], self.widths[first])
-        self.flat.add(output)
+        self._note(output, node.output[0], first, self.dims[first][-1])
 
-    def _note(self, tensor: str, rows: str, lead: str, width: int) -> None:
-        self.rows[tensor], self.leads[tensor], self.widths[tensor] = rows, lead, width
+    def _note(self, tensor: str, rows: str, like: str, width: int | str) -> None:
+        """A tensor is there as rows only, as many as `like` has."""
+        self.rows[tensor], self.leads[tensor] = rows, self.leads[like]
+        self.dims[tensor] = (*self.dims[like][:-1], width)
+        self.flat.add(tensor)
 
     def _restore_for(self, node: Any) -> None:
         """Gives a node the tensors that it reads; a reshape reads rows as well."""
@@ -181,8 +184,14 @@ class _Rows:
         if tensor not in self.flat:
             return
         self.flat.remove(tensor)
-        lead, width = self.leads[tensor], self.widths[tensor]
+        lead, width = self.leads[tensor], self.dims[tensor][-1]
         dimensions = self.writer.node("Shape", [lead], [f"{lead}_leading"], end=-1)
         last = self.writer.constant(f"width_{width}", np.array([width], np.int64))
         shape = self.writer.node("Concat", [dimensions, last], [f"{lead}_shape_{width}"], axis=0)
         self.writer.node("Reshape", [self.rows[tensor], shape], [tensor])
+
+
+def _dimensions(item: Any) -> tuple[int | str, ...] | None:
+    """A tensor's dimensions, each a number or a name; None where one is unknown."""
+    found = [dimension.dim_value or dimension.dim_param for dimension in item.type.tensor_type.shape.dim]
+    return tuple(found) if found and all(found) else None

@@ -43,15 +43,15 @@ class _Linear:
 
     def is_scaled(self, gamma: Floats, seen: Floats) -> bool:
         """Whether `seen` is W diag(gamma)."""
-        return self.weight.shape == seen.shape and np.allclose(self.weight * gamma, seen, 1e-4, 1e-6)
+        fits = self.weight.shape == seen.shape and self.weight.shape[1] == len(gamma)
+        return fits and np.allclose(self.weight * gamma, seen, 1e-4, 1e-6)
 
     def is_folded(self, weight: Floats, bias: Floats) -> bool:
         """Whether these are W diag(gamma) and b + W beta, and not W and b."""
-        if self.gamma is None or self.beta is None or self.weight.shape != weight.shape:
+        if self.gamma is None or self.beta is None or not self.is_scaled(self.gamma, weight):
             return False
         changes = bool((self.gamma != 1).any() or (self.beta != 0).any())
-        shifted = self.bias + self.weight @ self.beta
-        return changes and self.is_scaled(self.gamma, weight) and np.allclose(shifted, bias, 1e-4, 1e-5)
+        return changes and np.allclose(self.bias + self.weight @ self.beta, bias, 1e-4, 1e-5)
 
 
 def unfolded_tflite(program: Program) -> bytes:

@@ -10,13 +10,19 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import torch
 from onnx import numpy_helper
+from torch import nn
 
+from edgekd.compress import CompressSection, compress
+from edgekd.compress.fold import fold
+from edgekd.compress.rules import QuantizationRules
 from edgekd.export.onnx_graph import bound_onnx
 from edgekd.export.onnx_norms import part_norms
 from edgekd.export.onnx_qdq import place
 from edgekd.export.onnx_rows import in_rows
 from edgekd.export.placed import Placed
+from edgekd.progress import Progress
 
 
 def placed(networks: Any, kind: str) -> Placed:
@@ -87,3 +93,35 @@ def test_a_bias_that_32_bits_do_not_hold_stays_an_addition(networks: Any) -> Non
     assert after.counts["MatMul"] == 1 and after.counts["Gemm"] == count - 1 + before.counts.get("Gemm", 0)
     onnx.checker.check_model(after.model, full_check=True)
     assert [node for node in after.model.graph.node if node.op_type == "Add" and bias.name in node.input]
+
+
+class FirstToAll(nn.Module):
+    """What is added to every token is made of the first one alone: `(B, T, C) + (B, 1, C)`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.every, self.first, self.norm, self.head = (
+            nn.Linear(8, 8),
+            nn.Linear(8, 8),
+            nn.LayerNorm(8),
+            nn.Linear(8, 3),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.nn.functional.gelu(x.flatten(2).mT)  # (B, T, C)
+        return self.head(self.norm(self.every(x) * torch.sigmoid(self.first(x[:, :1]))).mean(1))
+
+
+def test_rows_of_different_tokens_are_not_mixed(write: Any) -> None:
+    torch.manual_seed(0)
+    program = fold(FirstToAll().eval(), (torch.randn(4, 8, 4, 4),))
+    samples = torch.randn(16, 8, 4, 4)
+    section = CompressSection.model_validate({"method": {"int8_static": {"ranges": "minmax"}}})
+    batches = [(samples.numpy(),)]
+    description = compress(program, lambda: iter(batches), section, QuantizationRules(), Progress(quiet=True))
+    exported, folder = write("onnx", program, description)
+    assert exported.notes["integer_kernels"]["Gemm"] == 3
+    session = ort.InferenceSession(folder / exported.entry, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"input": samples.numpy()})
+    expected = program(samples).numpy()
+    assert np.abs(found - expected).max() < 0.05 * np.ptp(expected)

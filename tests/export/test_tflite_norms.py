@@ -82,3 +82,18 @@ def test_int8(transformer: Program, describe: Any, write: Any) -> None:
     found = answers((Path(folder) / exported.entry).read_bytes(), samples)
     error = np.abs(found - expected).max() / np.ptp(expected)
     assert 1e-3 < error < 0.08
+
+
+def test_a_layer_that_reads_all_normalised_tokens_at_once() -> None:
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.head = nn.LayerNorm(3), nn.Linear(3 * 64, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.norm(x.flatten(2).mT).flatten(1))
+
+    torch.manual_seed(0)
+    program, samples = fold(Flat().eval(), (images(4, 1, 8),)), images(2, 3, 8)
+    expected = program(samples).numpy()
+    np.testing.assert_allclose(answers(unfolded_tflite(program), samples.numpy()), expected, atol=1e-5)
