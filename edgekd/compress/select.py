@@ -98,8 +98,6 @@ def _is_float(node: fx.Node) -> bool:
 
 def _obstacle(node: fx.Node, operator: str, chosen: set[str]) -> str | None:
     """Why this operator stays in float; None if it does not."""
-    from edgekd.compress.nodes import operator_type
-
     if operator in ops.WEIGHTED or operator in ops.LOOKUPS:
         position = 0 if operator in ops.LOOKUPS else 1
         weight = node.args[position] if len(node.args) > position else node.kwargs.get("weight")
@@ -110,12 +108,21 @@ def _obstacle(node: fx.Node, operator: str, chosen: set[str]) -> str | None:
             return ops.CONSTANT_OPERAND
         known = [item.name in chosen for item in inputs]
         # Of networks that normalise first: the residual stream, whose few large channels 8 bits do not hold.
-        if any(known) and not all(known) and any(operator_type(user) in ops.NORMS for user in node.users):
+        if any(known) and not all(known) and _is_normalised(node):
             return ops.BETWEEN_FLOATS
         return None if any(known) else ops.FLOAT_INPUTS
     if operator in ops.FOLLOWING:
         return None if node.all_input_nodes and node.all_input_nodes[0].name in chosen else ops.FLOAT_INPUTS
     return ops.reason(operator)
+
+
+def _is_normalised(node: fx.Node) -> bool:
+    """A normalisation in float reads it, or a mean or a part of it."""
+    from edgekd.compress.nodes import operator_type
+
+    types = {user: operator_type(user) for user in node.users}
+    between = ops.AVERAGING | ops.MOVING
+    return any(kind in ops.NORMS or (kind in between and _is_normalised(user)) for user, kind in types.items())
 
 
 def _prepares_input(node: fx.Node, types: Mapping[str, str], wanted: set[str]) -> bool:

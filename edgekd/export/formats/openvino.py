@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from edgekd.backends import need, versions
 from edgekd.errors import ExportError
 from edgekd.export.format import Exported, Format, dynamic_notes, weight_bits
@@ -77,7 +75,8 @@ def _quantized(
         notes["compile"] = COMPILE
         shrink_tables(graph.model, graph.tables)
         return graph.model, {"MatMul": len(graph.integer)}, {"weight_bits": bits, "left_float": {}, **notes}
-    placed = place(graph, bits)
+    # Where a batch normalisation reads a concatenation through its quantizer, the plugin dies at a fixed batch.
+    placed = place(graph, bits, free={"Concat"})
     return placed.model, placed.counts, {"weight_bits": bits, "left_float": placed.left, **notes}
 
 
@@ -99,6 +98,7 @@ def _kernel_notes(ov: Any, path: Path, counts: Mapping[str, int], dynamic: Progr
 
 def _convert(ov: Any, source: Path, target: Path, graph: BoundGraph | None, bits: Literal[7, 8]) -> None:
     """Writes the IR; of a graph whose activations are quantized at run time, with INT8 weights."""
+    from edgekd.export.openvino_forms import settle
     from edgekd.export.openvino_weights import compress_weights
 
     try:
@@ -109,23 +109,9 @@ def _convert(ov: Any, source: Path, target: Path, graph: BoundGraph | None, bits
         raise ExportError("OpenVINO cannot convert the network", received=reason) from error
     if graph is not None:
         compress_weights(model, graph, bits)
-    _state_shapes(model)
+    settle(model)
     _name_plainly(model)
     ov.save_model(model, str(target), compress_to_fp16=False)
-
-
-def _state_shapes(model: Any) -> None:
-    """Every reshape to a shape that is known gets it as a constant.
-
-    Of an INT8 bias the converter computes it from the shape of what the bias is added to. Where the batch is free the CPU
-    plugin takes other shapes from there, too, and then loses the bias as it makes it a part of the convolution.
-    """
-    opset: Any = need("openvino.opset13", extra="openvino")
-    for node in model.get_ordered_ops():
-        known = node.get_type_name() == "Reshape" and node.output(0).partial_shape.is_static
-        if known and node.input(1).get_source_output().get_node().get_type_name() != "Constant":
-            shape = opset.constant(np.array(node.output(0).shape, np.int64))
-            node.input(1).replace_source_output(shape.output(0))
 
 
 def _name_plainly(model: Any) -> None:
