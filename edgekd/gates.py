@@ -14,8 +14,10 @@ class GatesSection(BaseModel):
     """The `gates:` block of a recipe.
 
     Attributes:
-        float_relative_error: largest |file - torch| over the largest |torch| logit, for float files.
-        int8_agreement: smallest share of samples on which an INT8 file and the float torch model choose the same class.
+        float_relative_error: largest |file - torch| over the largest |torch| logit, for float files; and of what a file
+            answers to single samples against what it answers to them in batches.
+        int8_agreement: smallest share of samples on which an INT8 file and the float torch model choose the same class;
+            and on which the file does, alone and in batches.
         accuracy_drop_points: largest loss of test accuracy of any file against its float torch model, in points.
         latency_p50_ms: budget at batch 1 with the best thread count, one number or one per target; None: no budget.
         peak_rss_bytes: budget above the empty runtime, one number or one per target; None: no budget.
@@ -43,22 +45,26 @@ def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: fl
     """
     rows: list[dict[str, Any]] = []
     where = f"{artifact['target']}/{artifact['path'].rsplit('/', 1)[-1]}"
-    parity, accuracy, measurement = artifact["parity"], artifact["accuracy"], artifact["measurement"]
+    accuracy, measurement = artifact["accuracy"], artifact["measurement"]
 
     def add(gate: str, limit: float, value: float | None, unit: str, reason: str, *, at_least: bool = False) -> None:
         passed = None if value is None else (value >= limit if at_least else value <= limit)
         row = {"gate": gate, "where": where, "limit": limit, "value": value, "unit": unit}
         rows.append({**row, "passed": passed, "reason": reason if passed is None else None})
 
-    if parity is None or artifact["precision"] == "float32":
-        error = None if parity is None else parity["relative_max_error"]
-        add("parity", section.float_relative_error, error, "relative", "the file was not run")
-    else:
-        # An embedding has no classes to agree on: the mean cosine of the two answers takes their place.
-        agreement, unit = parity["top1_agreement"], "agreement"
-        if agreement is None and "cosine_mean" in parity:
-            agreement, unit = parity["cosine_mean"], "mean cosine"
-        add("parity", section.int8_agreement, agreement, unit, "no sample was run", at_least=True)
+    compared = {"parity": artifact["parity"]}
+    if artifact.get("alone") is not None:
+        compared["batch"] = artifact["alone"]
+    for gate, found in compared.items():
+        if found is None or artifact["precision"] == "float32":
+            error = None if found is None else found["relative_max_error"]
+            add(gate, section.float_relative_error, error, "relative", "the file was not run")
+        else:
+            # An embedding has no classes to agree on: the mean cosine of the two answers takes their place.
+            agreement, unit = found["top1_agreement"], "agreement"
+            if agreement is None and "cosine_mean" in found:
+                agreement, unit = found["cosine_mean"], "mean cosine"
+            add(gate, section.int8_agreement, agreement, unit, "no sample was run", at_least=True)
     drop = None if accuracy is None or float_accuracy is None else (float_accuracy - accuracy["value"]) * 100
     add("accuracy_drop", section.accuracy_drop_points, drop, "points", "no labelled test split")
     for gate, budget, unit in (("latency", section.latency_p50_ms, "ms"), ("memory", section.peak_rss_bytes, "bytes")):

@@ -129,6 +129,7 @@ def predict(
     indices: Indices | None = None,
     exact: bool = False,
     runtime: str | None = None,
+    alone: Path | None = None,
     batch_size: int = 32,
     threads: int = 1,
     link: Link | None = None,
@@ -143,6 +144,7 @@ def predict(
         indices: which samples, in this order; None: all.
         exact: reference arithmetic instead of fused kernels, for a file made for another instruction set.
         runtime: stands in for the artifact's own runtime, e.g. `onnxruntime` for a TensorRT bundle; None: its own.
+        alone: .npy to keep the logits of the first 64 samples in, each run in a batch of its own; None: they are not.
         batch_size: samples per inference; a file with a fixed batch size runs in its own.
 
     Returns:
@@ -157,7 +159,7 @@ def predict(
     with tempfile.TemporaryDirectory(prefix="edgekd-images-") as folder:
         logits = out or Path(folder) / "logits.npy"
         files = _image_files(images, indices, Path(folder))
-        (link or LINKS.parse("local")).run(Job(artifact_dir, options, *files, logits), time_limit_s)
+        (link or LINKS.parse("local")).run(Job(artifact_dir, options, *files, logits, alone), time_limit_s)
         try:
             return np.load(logits, allow_pickle=False)
         except (OSError, ValueError) as error:

@@ -26,6 +26,7 @@ class Job:
         images: .npy of uint8 (N, H, W, C) images, or of texts the .npy of all tokens and of their offsets, or None.
         indices: .npy of the samples to use, or None for all.
         logits: .npy that a prediction is written to, or None.
+        alone: .npy that the prediction of the first samples, one by one, is written to, or None.
     """
 
     artifact: Path
@@ -33,10 +34,12 @@ class Job:
     images: Path | tuple[Path, Path] | None = None
     indices: Path | None = None
     logits: Path | None = None
+    alone: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The agent's job, with the paths as this machine knows them."""
-        paths = {"artifact": self.artifact, "images": None, "indices": self.indices, "logits": self.logits}
+        paths = {"artifact": self.artifact, "images": None, "indices": self.indices}
+        paths |= {"logits": self.logits, "alone": self.alone}
         if isinstance(self.images, tuple):
             paths["tokens"], paths["offsets"] = self.images
         else:

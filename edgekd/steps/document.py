@@ -142,6 +142,7 @@ def _artifact_row(data: PreparedData, item: Made, teacher: FloatModel | Ensemble
         },
         **_compared(data, item.reference.evaluation, logits, teacher),
         "parity": checked["parity"],
+        "alone": checked["alone"],
         "quantization": artifact.quantization,
         "measurement": None if isinstance(measured, str) else measured.info,
         "not_measured": measured if isinstance(measured, str) else None,

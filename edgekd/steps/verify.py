@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgekd.artifact import Artifact
 from edgekd.backends import versions
 from edgekd.benchmark import benchmark, predict
@@ -20,6 +22,7 @@ from edgekd.store import Entry, source_digest
 
 RUNTIME_PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "numpy")
 LOGITS = "logits.npy"
+ALONE = "alone.npy"
 TIMED_SAMPLES = 256
 
 
@@ -57,13 +60,18 @@ def verify(context: Context, data: PreparedData, variant: Variant, artifact: Art
         test = data.open().indices("test")
         where = f"{target.name}/{folder.name}"
         context.progress.note(f"verifying {where}: {len(test)} test samples in {stand_in or artifact.runtime}")
-        logits = predict(folder, test_files(data), work / LOGITS, indices=test, exact=exact, runtime=stand_in)
+        alone = work / ALONE
+        logits = predict(
+            folder, test_files(data), work / LOGITS, indices=test, exact=exact, runtime=stand_in, alone=alone
+        )
+        single = np.load(alone)
         is_embedding = artifact.preprocess.get("task") == "embedding"
         return {
             "samples": len(test),
             "arithmetic": "reference" if exact else "fused",
             "runtime": stand_in,
             "parity": compare(test_logits(reference), logits, embeddings=is_embedding),
+            "alone": compare(logits[: len(single)], single, embeddings=is_embedding),
         }
 
     return context.store.get("verification", inputs, build)

@@ -14,7 +14,9 @@ The job is a JSON object:
     indices       optional .npy of the images or texts to use, in this order
     sequence_lengths                of a measurement of texts: tokens per text, cut or padded; default: the texts' own
     batch_sizes, warmup, runs, min_time_s         of a measurement
-    batch_size, logits                            of a prediction: the size of a batch, and the .npy to write
+    batch_size, logits                            of a prediction: the size of a batch if the file leaves it free, and
+                  the .npy to write
+    alone         of a prediction, optional: a second .npy, of the first samples again, each in a batch of its own
 
 With --follow the process ends when its stdin does: nobody is left to read the answer.
 
@@ -44,6 +46,8 @@ import runtimes
 import samples
 from samples import DISTINCT_BATCHES, BadJob
 
+# Samples that are run again alone: enough to see one answer in twenty change.
+ALONE = 64
 # Runtimes that plan their buffers allocate them in the first runs: a few more settle the peak.
 MEMORY_RUNS = 3
 
@@ -194,7 +198,7 @@ def _cold_start(
     start = time.perf_counter_ns()
     session = module.open_model(folder, manifest, job["threads"], bool(job.get("exact")))
     size, length = setting = next(iter(batches))
-    reason = session.reshape(size, length)
+    reason = session.reshape(size, length, pinned=True)
     if reason is None:
         session(batches[setting][0])
     cold_ms = (time.perf_counter_ns() - start) / 1e6
@@ -210,7 +214,7 @@ def _cold_start(
 
 
 def _latency(session: Any, size: int, length: int | None, batches: list[Any], job: dict[str, Any]) -> dict[str, Any]:
-    reason: str | None = session.reshape(size, length)
+    reason: str | None = session.reshape(size, length, pinned=True)
     if reason is not None:
         return _untimed(reason)
     prepared = [session.prepare(batch) for batch in batches]
@@ -223,12 +227,8 @@ def _latency(session: Any, size: int, length: int | None, batches: list[Any], jo
 def _predict(job: dict[str, Any], folder: Path, manifest: dict[str, Any], module: Any, data: Any) -> dict[str, Any]:
     version = module.version()
     session = module.open_model(folder, manifest, job["threads"], bool(job.get("exact")))
-    size, reason = int(job["batch_size"]), None
-    for candidate in dict.fromkeys((size, 1, manifest["inputs"][0]["shape"][0] or 1)):
-        reason = session.reshape(candidate)
-        if reason is None:
-            size = candidate
-            break
+    size = int(manifest["inputs"][0]["shape"][0] or job["batch_size"])
+    reason = session.reshape(size)
     if reason is not None:
         raise runtimes.Unsupported(reason)
     chosen = _chosen(job, data)
@@ -249,8 +249,16 @@ def _predict(job: dict[str, Any], folder: Path, manifest: dict[str, Any], module
     if logits.shape != (data.count(chosen, shape), shape[-1]):
         raise bundle.BadBundle(f"the model gives {logits.shape} for {len(chosen)} {data.noun} and {shape[-1]} outputs")
     np.save(job["logits"], logits)
+    if job.get("alone"):
+        np.save(job["alone"], _alone(session, data, chosen[:ALONE]) if size > 1 else np.concatenate(found[:ALONE]))
     facts = {"name": manifest["runtime"], "version": version, **session.facts()}
     return {"samples": len(chosen), "batch_size": size, "runtime": facts, "exact": bool(job.get("exact"))}
+
+
+def _alone(session: Any, data: Any, chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The logits of these samples as they are timed: one by one, and compiled for that."""
+    session.reshape(1, pinned=True)
+    return np.concatenate([data.rows(session(data.batch(part)), part)[0] for part in chosen[:, None]])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from edgekd.report.document.parts import NO_REASON, Facts, Fraction, Reasoned
 
 
 class Parity(Facts):
-    """The exported file against the torch model: differences of the logits."""
+    """One set of answers against another on the same samples: differences of the logits."""
 
     max_abs_error: float | None
     mean_abs_error: float | None
@@ -73,7 +73,13 @@ class Measurement(Facts):
 
 
 class Exported(Reasoned):
-    """One exported file set. `not_measured` says why accuracy, parity or measurement are None."""
+    """One exported file set.
+
+    Attributes:
+        parity: the file's answers against the torch model's.
+        alone: its answers to single samples against those that it gives in batches.
+        not_measured: why accuracy, parity or measurement are None.
+    """
 
     target: str
     model: str
@@ -86,6 +92,7 @@ class Exported(Reasoned):
     agreement_with_teacher: Fraction | None = None
     quality: Quality | None = None
     parity: Parity | None = None
+    alone: Parity | None = None
     quantization: Quantization | None = None
     measurement: Measurement | None = None
     notes: dict[str, JsonValue] = Field(default={})

@@ -55,10 +55,11 @@ class Session:
     # Why the process's resident memory says nothing about this runtime; None: it does.
     memory_reason: str | None = None
 
-    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+    def reshape(self, batch_size: int, tokens: int | None = None, pinned: bool = False) -> str | None:
         """Makes the next batches this size; returns why that is not possible, or None. Called before the first run.
 
-        `tokens`: the length of the next texts; None: images, or texts of any length.
+        `tokens`: the length of the next texts; None: images, or texts of any length. `pinned`: a runtime that compiles
+        may compile for these sizes alone, as a deployment would; otherwise what the file leaves free stays free.
         """
         raise NotImplementedError
 

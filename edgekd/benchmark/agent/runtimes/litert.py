@@ -52,7 +52,7 @@ class LitertSession(Session):
         self._output = self._interpreter.get_output_details()[0]
         self._batch = int(self._input["shape"][0])
 
-    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+    def reshape(self, batch_size: int, tokens: int | None = None, pinned: bool = False) -> str | None:
         """Resizes the input, and checks that the graph follows: a constant Reshape inside it may not."""
         if batch_size == self._batch:
             return None
@@ -129,7 +129,7 @@ class TextSession(Session):
         self._lengths = sorted(int(length) for length in manifest["notes"]["sequence_lengths"])
         self._runners: dict[int, Any] = {}
 
-    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+    def reshape(self, batch_size: int, tokens: int | None = None, pinned: bool = False) -> str | None:
         """The batch is fixed; every length up to the longest is padded to one that the file has."""
         if batch_size != 1:
             return "the file has a fixed batch size of 1"

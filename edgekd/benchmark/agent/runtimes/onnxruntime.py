@@ -47,7 +47,7 @@ class OnnxSession(Session):
         first = self._session.get_inputs()[0].shape[0]
         self._fixed: int | None = first if isinstance(first, int) else None
 
-    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+    def reshape(self, batch_size: int, tokens: int | None = None, pinned: bool = False) -> str | None:
         """The batch is free unless the file fixes it, and so is the length of texts up to the model's own limit."""
         if self._fixed not in (None, batch_size):
             return f"the file has a fixed batch size of {self._fixed}"

@@ -30,16 +30,13 @@ def _runtime() -> Any:
 
 
 class OpenvinoSession(Session):
-    """One compiled model and one request.
-
-    The batch size, and the length of texts that are timed, is fixed when it is compiled, as a deployment would.
-    """
+    """One compiled model and one request."""
 
     def __init__(self, path: Path, manifest: dict[str, Any], threads: int, exact: bool) -> None:
         self._core = _runtime().Core()
         self._manifest = manifest
         self._model = self._core.read_model(str(path))
-        self._dynamic = bool(self._model.inputs[0].partial_shape[0].is_dynamic)
+        self._shipped = [item.partial_shape for item in self._model.inputs]
         self._config: dict[str, Any] = {
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
@@ -51,32 +48,33 @@ class OpenvinoSession(Session):
         if exact:
             self._config["LP_TRANSFORMS_MODE"] = "NO"
             self._config["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = 0
+        self._exact = exact
         self._request: Any = None
-        self._batch = 0 if self._dynamic else int(self._model.inputs[0].partial_shape[0].get_length())
-        self._tokens: int | None = None
+        self._compiled: Any = None
 
-    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
-        """Compiles the model for a batch size, and for one length of texts or for any."""
-        if self._request is not None and (batch_size, tokens) == (self._batch, self._tokens):
-            return None
+    def reshape(self, batch_size: int, tokens: int | None = None, pinned: bool = False) -> str | None:
+        """Compiles the model as it ships; `pinned`, for a batch size, and for one length of texts or for any."""
         reason = too_long(self._manifest, tokens)
         if reason is not None:
             return reason
-        if self._dynamic:
-            shapes: dict[Any, Any] = {}
-            for item in self._model.inputs:
-                shape = item.partial_shape
-                shape[0] = batch_size
-                if self._manifest["preprocess"].get("kind") == "text":
-                    shape[1] = -1 if tokens is None else tokens
-                shapes[item] = shape
-            self._model.reshape(shapes)
-        elif batch_size != self._batch:
-            return f"the file has a fixed batch size of {self._batch}"
-        self._request = None
-        self._request = self._core.compile_model(self._model, "CPU", self._config).create_infer_request()
-        self._batch, self._tokens = batch_size, tokens
+        first = self._shipped[0][0]
+        if first.is_static and first.get_length() != batch_size:
+            return f"the file has a fixed batch size of {first.get_length()}"
+        # At a free batch the plugin misreads FakeQuantize when the low-precision transformations are off.
+        shapes = [self._pinned(shape, batch_size, tokens) for shape in self._shipped]
+        shapes = shapes if pinned or self._exact else self._shipped
+        if self._request is None or shapes != self._compiled:
+            self._request = None
+            self._model.reshape(dict(zip(self._model.inputs, shapes)))
+            self._request = self._core.compile_model(self._model, "CPU", self._config).create_infer_request()
+            self._compiled = shapes
         return None
+
+    def _pinned(self, shape: Any, batch_size: int, tokens: int | None) -> Any:
+        sizes = [batch_size, *list(shape)[1:]]
+        if tokens is not None and self._manifest["preprocess"].get("kind") == "text":
+            sizes[1] = tokens
+        return type(shape)(sizes)
 
     def prepare(self, batch: Any) -> Any:
         """The file's inputs are NCHW float32, or token ids and mask, as they come."""

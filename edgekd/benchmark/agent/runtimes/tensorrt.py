@@ -113,7 +113,7 @@ class TensorrtSession(Session):
         self._stream = self._cuda.stream()
         self._buffers: list[int] = []
 
-    def reshape(self, batch_size: int, tokens: int | None = None) -> str | None:
+    def reshape(self, batch_size: int, tokens: int | None = None, pinned: bool = False) -> str | None:
         """Loads the engine of this batch size and length, building it when it is missing."""
         trt = _runtime()
         fixed = self._manifest["inputs"][0]["shape"][0]
