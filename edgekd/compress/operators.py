@@ -17,6 +17,8 @@ LOOKUPS = {"embedding"}
 
 # Combine activations that have each their own scale.
 COMBINING = {"add", "mul", "cat"}
+# Those of them that compute nothing.
+JOINING = {"cat"}
 
 # Keep integers integers, and so follow their input: clipping, averaging and moving.
 CLIPPING = {"relu", "hardtanh", "relu6", "clamp", "clamp_min"}
@@ -66,6 +68,7 @@ NO_KERNEL = "not every runtime has an integer kernel for it"
 COMPUTED_WEIGHT = "its weight is computed at run time, so it has no constant integers"
 CONSTANT_OPERAND = "one operand is a constant"
 BETWEEN_FLOATS = "it joins a float tensor to another layer's result, for a normalisation in float to read"
+FLOAT_READERS = "only operators in float read it"
 RUN_TIME = "only linear layers quantize their activations at run time"
 FLOAT_INPUTS = "all its inputs come from layers in float"
 ON_REQUEST = "kept in float by the recipe"

@@ -48,6 +48,8 @@ def select(program: Program, keep_float: Sequence[str], *, dynamic: bool = False
         obstacle = ops.ON_REQUEST if node.name in wanted else _obstacle(node, types[node.name], chosen)
         if obstacle == ops.FLOAT_INPUTS and _prepares_input(node, types, wanted):
             obstacle = None
+        if obstacle is None and types[node.name] in ops.JOINING and not _feeds_integers(node, types, wanted):
+            obstacle = ops.FLOAT_READERS
         if obstacle is None and dynamic and types[node.name] not in ops.DYNAMIC | ops.LOOKUPS:
             obstacle = ops.RUN_TIME
         if obstacle is None and types[node.name] in ops.LOOKUPS:
@@ -130,6 +132,22 @@ def _prepares_input(node: fx.Node, types: Mapping[str, str], wanted: set[str]) -
     if types[node.name] not in ops.MOVING or node.all_input_nodes[0].op != "placeholder":
         return False
     return any(types.get(user.name) in ops.WEIGHTED and user.name not in wanted for user in node.users)
+
+
+def _feeds_integers(node: fx.Node, types: Mapping[str, str], wanted: set[str]) -> bool:
+    """A layer in integers reads it, or what follows it.
+
+    Where none does, eight bits for all that is joined only lose the smaller of the tensors, such as a class token; and
+    OpenVINO's plugin dies where a batch normalisation reads them.
+    """
+    for user in node.users:
+        kind = types.get(user.name)
+        combines = kind in ops.COMBINING and all(item.op != "get_attr" for item in _operands(user))
+        if user.name not in wanted and (
+            kind in ops.WEIGHTED or combines or (kind in ops.FOLLOWING and _feeds_integers(user, types, wanted))
+        ):
+            return True
+    return False
 
 
 def _operands(node: fx.Node) -> list[fx.Node]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,12 +34,11 @@ from edgekd.export.placed import Placed
 INTEGER_OPERATORS = {"Conv", "Gemm", "MatMul", "Add", "Mul", "AveragePool", "GlobalAveragePool", "Concat", "Sigmoid"}
 
 
-def place(graph: BoundGraph, weight_bits: int, free: Collection[str] = ()) -> Placed:
+def place(graph: BoundGraph, weight_bits: int) -> Placed:
     """Quantizers where ONNX Runtime fuses them.
 
     Args:
         graph: the float model bound to the description; it is changed.
-        free: types of integer operators whose results float operators read as they are, unquantized.
         weight_bits: 7 leaves the top weight bit unused, so that x86's 16-bit sums of two U8 x S8 products, at most
             2 x 255 x 64, do not saturate.
 
@@ -58,11 +57,8 @@ def place(graph: BoundGraph, weight_bits: int, free: Collection[str] = ()) -> Pl
     counts = Counter(str(nodes[name].op_type) for name in chosen)
     shrink_tables(graph.model, graph.tables)
     names = [*chosen, *_followers(graph, chosen)]
-    # The writer lets the quantizer of a clipped result clip.
-    clipped = {node.input[0] for node in nodes.values() if node.op_type in CLIPS}
-    freed = {name for name in chosen if nodes[name].op_type in free and nodes[name].output[0] not in clipped}
     model = _write(graph, names, weight_bits)
-    free_floats(model, set(names), set(names) - freed)
+    free_floats(model, set(names))
     hold_float(model, set(graph.kept) | set(left))
     free_outputs(model)
     named = {graph.layers.get(name, name): reason for name, reason in left.items()}
@@ -154,13 +150,13 @@ def hold_float(model: Any, names: set[str]) -> None:
     sort_nodes(model)
 
 
-def free_floats(model: Any, quantized: set[str], held: set[str]) -> None:
+def free_floats(model: Any, quantized: set[str]) -> None:
     """Lets float operators read what float operators make, such as a residual sum what a layer normalisation does.
 
     Args:
         model: with quantizers; it is changed.
-        quantized: names of the nodes that work on eight bits.
-        held: those of them whose results stay quantized for all: their kernels need it.
+        quantized: names of the nodes that work on eight bits. What they make stays quantized for all: their kernels
+            need it.
     """
     makers = {tensor: node for node in model.graph.node for tensor in node.output}
     for node in model.graph.node:
@@ -170,7 +166,7 @@ def free_floats(model: Any, quantized: set[str], held: set[str]) -> None:
             restore = makers.get(name)
             quantize = makers.get(restore.input[0]) if restore and restore.op_type == "DequantizeLinear" else None
             source = makers.get(quantize.input[0]) if quantize else None
-            if quantize and source and source.name not in held:
+            if quantize and source and source.name not in quantized:
                 node.input[index] = quantize.input[0]
 
 

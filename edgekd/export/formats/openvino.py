@@ -75,8 +75,7 @@ def _quantized(
         notes["compile"] = COMPILE
         shrink_tables(graph.model, graph.tables)
         return graph.model, {"MatMul": len(graph.integer)}, {"weight_bits": bits, "left_float": {}, **notes}
-    # Where a batch normalisation reads a concatenation through its quantizer, the plugin dies at a fixed batch.
-    placed = place(graph, bits, free={"Concat"})
+    placed = place(graph, bits)
     return placed.model, placed.counts, {"weight_bits": bits, "left_float": placed.left, **notes}
 
 
