@@ -9,7 +9,7 @@ of the two means that Hinton et al. 2015 name for ensembles (https://arxiv.org/a
 logits that every loss can read at its own temperature. The shares are given, or follow each teacher's confidence in the
 label y (`confidence`), with c_m = -log softmax(z_m)_y:
 
-    w_m = (1 - exp(c_m) / sum_j exp(c_j)) / (M - 1)
+    w_m = (1 - exp(c_m) / sum_j exp(c_j)) / (M - 1)            w_m = 1 / M without a label
 
 Zhang, Chen, Wang 2022, CA-MKD, https://arxiv.org/abs/2201.00007: its weights, where the paper weighs the divergences
 from the single teachers by them.
@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgekd.distill.loss import IGNORED
 
 if TYPE_CHECKING:
     from edgekd.distill.settings import Augment
@@ -42,13 +44,18 @@ def shares_of(weights: Sequence[float]) -> NDArray[np.float32]:
 
 
 def confidence(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """`(M, B)` shares of `(M, B, K)` logits: a teacher counts less where it is wrong; M at least 2."""
+    """`(M, B)` shares of `(M, B, K)` logits: a teacher counts less where it is wrong; M at least 2.
+
+    All count the same where the label `(B,)` is `IGNORED`.
+    """
+    known = labels != IGNORED
     wide = logits.astype(np.float64)
     top = wide.max(axis=2)
-    own = np.take_along_axis(wide, labels[None, :, None], axis=2)[:, :, 0]
+    own = np.take_along_axis(wide, np.where(known, labels, 0)[None, :, None], axis=2)[:, :, 0]
     cross_entropy = top + np.log(np.exp(wide - top[:, :, None]).sum(axis=2)) - own  # (M, B)
     relative = np.exp(cross_entropy - cross_entropy.max(axis=0))
-    return ((1 - relative / relative.sum(axis=0)) / (len(logits) - 1)).astype(np.float32)
+    shares = (1 - relative / relative.sum(axis=0)) / (len(logits) - 1)
+    return np.where(known, shares, 1 / len(logits)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -105,12 +105,13 @@ def precision_of(features: Tensor) -> AbstractContextManager[Any]:
 def sum_of_squares(features: Tensor) -> Tensor:
     """Over all elements of `(B, C, H, W)`, as an inner product: fewer passes over memory than squares and a sum."""
     row = features.movedim(1, -1).flatten()  # as training lays maps out in memory: nothing is copied
-    return row @ row
+    with torch.autocast(row.device.type, enabled=False):
+        return row @ row
 
 
 def mean_square(left: Tensor, right: Tensor) -> Tensor:
-    """Mean over all elements of `(left - right)^2`; of halves, squares and their sum in float32."""
-    return sum_of_squares(in_float32(left - right)) / left.numel()
+    """Mean over all elements of `(left - right)^2`, 0 of none; of halves, squares and their sum in float32."""
+    return sum_of_squares(in_float32(left - right)) / max(1, left.numel())
 
 
 def in_float32(features: Tensor) -> Tensor:

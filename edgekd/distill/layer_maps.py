@@ -148,6 +148,11 @@ def pairs(layer_map: LayerMap, layers: Layers) -> list[tuple[str, str]]:
     return [(name, teacher[i * every - 1]) for i, name in enumerate(student, 1)]
 
 
+def last_blocks(layers: Layers) -> tuple[str, str]:
+    """The last block of the student and of the teacher."""
+    return blocks(layers.student, "student")[-1], blocks(layers.teacher, "teacher")[-1]
+
+
 def explicit(layer_map: LayerMap) -> dict[str, str]:
     """The pairs of a map that was resolved, or given as pairs.
 

@@ -78,6 +78,7 @@ class Training:
             example,
             classes=width,
             samples=len(data.split),
+            visited=self.train_indices,
             teacher_width=0 if self.cache is None else self.cache.width,
         )
         self.teacher_wanted = any(loss.needs_teacher for loss in task.losses)

@@ -10,6 +10,8 @@ from edgekd.distill.ramp import Temperature, Weight
 from edgekd.family import Family, Method
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 Shape = tuple[int, ...]
@@ -27,6 +29,7 @@ class Shapes:
         teacher: the same of the teacher.
         classes: number of classes K.
         samples: number of samples N in the data set; `Outputs.samples` counts below it.
+        visited: positions of those that the training visits; None: all.
         student_width: last dimension of the student's outputs: K, or D where they are embeddings.
         teacher_width: the same of the teacher.
         student_heads: heads of each of the student's attention layers, by module name (see `attention_layers.py`).
@@ -41,6 +44,7 @@ class Shapes:
     teacher_width: int = 0
     student_heads: Mapping[str, int] = field(default_factory=dict[str, int])
     teacher_heads: Mapping[str, int] = field(default_factory=dict[str, int])
+    visited: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

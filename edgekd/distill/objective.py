@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekd.distill.attention_layers import head_counts
@@ -41,6 +43,7 @@ class Objective:
         example: an input batch, from which the tapped layers' shapes are found: `model(*example)` runs.
         classes: number of classes.
         samples: number of samples in the data set.
+        visited: positions of those that the training visits; None: all.
         teacher_width: width of the teacher's outputs where there is no teacher network but a cache; 0 takes `classes`.
 
     Raises:
@@ -57,6 +60,7 @@ class Objective:
         *,
         classes: int,
         samples: int = 0,
+        visited: NDArray[np.int64] | None = None,
         teacher_width: int = 0,
     ) -> None:
         if not any(mean_of(loss.weight) for loss in losses):
@@ -94,6 +98,7 @@ class Objective:
                 teacher_width or classes,
                 head_counts(student),
                 {} if teacher is None else head_counts(teacher),
+                visited,
             )
             built = {name: loss.build(shapes) for name, loss in zip(self.names, losses, strict=True)}
             found = {name: module for name, module in built.items() if module is not None}
@@ -133,7 +138,9 @@ class Objective:
             student_taps, teacher_taps = native if loss.takes_half else precise
             projector = self._projector_of.get(name)
             seen = replace(outputs, student_taps=student_taps, teacher_taps=teacher_taps, projector=projector)
-            term = loss(seen)
+            # Comparisons are float32 also where the caller's step is not: squares of 1e3 overflow a float16.
+            with torch.autocast(student.device.type, enabled=False):
+                term = loss(seen)
             total = total + value_at(loss.weight, progress) * term
             terms.append(term.detach())
         return total, torch.stack(terms)

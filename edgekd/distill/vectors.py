@@ -11,6 +11,9 @@ from edgekd.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+OUTPUTS = "outputs"
+"""In the place of a layer's name: what the network itself puts out."""
+
 
 def pooled(features: Tensor, mask: Tensor | None) -> Tensor:
     """`(B, D)`: a map `(B, D, H, W)` averaged over its pixels, tokens `(B, T, D)` averaged over the real ones."""

@@ -38,6 +38,13 @@ def test_confidence_is_equation_of_the_paper() -> None:
     np.testing.assert_allclose(found.sum(0), 1, rtol=1e-5)
 
 
+def test_all_count_the_same_without_a_label() -> None:
+    wide = np.repeat(LOGITS, 30, axis=2)  # 120 classes: -100 would be one of them
+    found = confidence(wide, np.array([0, -100, 1, -100, 2]))
+    np.testing.assert_allclose(found[:, [1, 3]], 1 / 3, rtol=1e-6)
+    np.testing.assert_array_equal(found[:, [0, 2, 4]], confidence(wide, np.array([0, 0, 1, 0, 2]))[:, [0, 2, 4]])
+
+
 def test_confidence_trusts_who_is_right_and_survives_large_logits() -> None:
     logits = np.zeros((2, 1, 2), np.float32)
     logits[0, 0], logits[1, 0] = [60000, -60000], [-60000, 60000]

@@ -28,8 +28,11 @@ def section(**fields: Any) -> DistillSection:
         ({"teacher_outputs": "recomputed"}, None),
         ({"losses": ["ce"]}, None),
         ({"losses": ["ce", HINT]}, None),
-        ({"losses": ["ce", "rkd"]}, 1),
-        ({"losses": ["ce", {"rkd": {"student": "layer3"}}]}, 1),
+        ({"losses": ["ce", "rkd"]}, None),
+        ({"losses": ["ce", "similarity"]}, None),
+        ({"losses": ["ce", {"rkd": {"student": "outputs", "teacher": "outputs"}}]}, 1),
+        ({"losses": ["ce", {"rkd": {"student": "layer3", "teacher": "outputs"}}]}, 1),
+        ({"losses": ["ce", {"similarity": {"pairs": {"outputs": "outputs"}}}]}, 1),
         ({"losses": ["ce", {"rkd": {"student": "layer3", "teacher": "layer3"}}]}, None),
     ],
 )

@@ -7,10 +7,10 @@ negatives per positive, a temperature tau and the normalisation z of noise-contr
     loss_s  = mean over i of  -log h(u_i, bank_t[i])  -  K * mean over negatives k of  log(1 - h(u_i, bank_t[k]))
     loss    = loss_s + loss_t, where loss_t has the two networks exchanged
 
-The banks hold a vector per sample of the data set: random ones at first (those of samples outside the training split
-stay so), then, renewed after each step, bank <- m * bank + (1 - m) * embedding, back to unit length. z is the mean of
-e^(u.v / tau) over the first batch's negatives, then kept. A negative is another sample, not known to be of the same
-class.
+The banks hold a vector per sample of the data set: random ones at first; those of samples that the training visits are
+renewed after each step, bank <- m * bank + (1 - m) * embedding, back to unit length. z is the mean of e^(u.v / tau)
+over the first batch's negatives, then kept. A negative is another sample that the training visits, not known to be of
+the same class.
 
 As in the authors' code (github.com/HobbitLong/RepDistiller), but that the K negatives are drawn once per batch and not
 per sample: the same expectation for 4 K D bytes and not 4 B K D (1 GB at B = 128).
@@ -86,6 +86,8 @@ class Crd(Loss):
             memory.register_buffer(f"{name}_bank", torch.empty(shapes.samples, self.width).uniform_(-reach, reach))
             memory.register_buffer(f"{name}_log_z", torch.tensor(float("nan")))
         memory.register_buffer("labels", torch.full((shapes.samples,), UNSEEN))
+        visited = range(shapes.samples) if shapes.visited is None else shapes.visited
+        memory.register_buffer("visited", torch.as_tensor(visited, dtype=torch.int64), persistent=False)
         return memory
 
     def __call__(self, outputs: Outputs) -> Tensor:
@@ -99,7 +101,7 @@ class Crd(Loss):
                 accepted="a classification of samples, not of tokens",
             )
         u, v = unit(memory.student(student)), unit(memory.teacher(teacher))  # (B, D)
-        rows = self._rows(memory.labels)  # (K,)
+        rows = self._rows(memory.visited)  # (K,)
         same_class = (memory.labels[rows] == labels[:, None]) & (labels[:, None] != IGNORED)
         negative = (rows != samples[:, None]) & ~same_class  # (B, K)
         total = u.sum() * 0
@@ -113,12 +115,12 @@ class Crd(Loss):
         memory.labels[samples] = labels
         return total
 
-    def _rows(self, labels: Tensor) -> Tensor:
+    def _rows(self, visited: Tensor) -> Tensor:
         import torch
 
-        if len(labels) <= self.negatives:
-            return torch.arange(len(labels), device=labels.device)
-        return torch.randint(len(labels), (self.negatives,), device=labels.device)
+        if len(visited) <= self.negatives:
+            return visited
+        return visited[torch.randint(len(visited), (self.negatives,), device=visited.device)]
 
     def _contrast(self, positive: Tensor, scores: Tensor, negative: Tensor, log_z: Tensor) -> Tensor:
         from math import log

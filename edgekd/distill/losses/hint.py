@@ -95,6 +95,7 @@ class Hint(PairLoss):
             mean_square,
             pooled,
             precision_of,
+            sum_of_squares,
         )
 
         resized = pooled if self.resize == "pool" else enlarged
@@ -109,7 +110,8 @@ class Hint(PairLoss):
                     right = apply(adapter, right)
             if self.normalize:
                 left, right = normalize(in_float32(left)), normalize(in_float32(right))
-                terms.append(0.5 * (left - right).pow(2).sum(1).mean())
+                positions = max(1, left[:, 0].numel())
+                terms.append(0.5 * sum_of_squares(left - right) / positions)
             else:
                 terms.append(0.5 * mean_square(left, right))
         return sum(terms[1:], terms[0])

@@ -3,14 +3,15 @@
 Each sample's logits become z-scores before the softmax, so that each has its own temperature, the standard deviation
 of its logits; T is the base temperature on top:
 
-    Z(z) = (z - mean_k z_k) / sqrt(mean_k (z_k - mean z)^2)
+    Z(z) = (z - mean_k z_k) / max(0.1, sqrt(mean_k (z_k - mean z)^2))
     loss = T^2 * mean over the batch of  KL(softmax(Z(t) / T) || softmax(Z(s) / T))
 
 Any student whose logits are a * t + b with a > 0 has loss 0: a small network need not reach the teacher's range. The
-variance gets 1e-12 added, so that constant logits give a uniform distribution. The authors weigh the term by 9 at T = 2
+least deviation, 0.1, is not the paper's: without it the gradient grows without bound where a head starts at zero, and
+constant logits have none. The authors weigh the term by 9 at T = 2
 (an unstandardized `kl` by 0.9), as z-scores at T = 2 leave small gradients.
 
-Sun, Ren, Li, Wang, Cao 2024, Logit Standardization in Knowledge Distillation, https://arxiv.org/abs/2403.01993
+Sun, Ren, Li, Wang, Cao 2024, Logit Standardization in Knowledge Distillation, https://arxiv.org/abs/2403.01427
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from edgekd.distill.require import teacher_logits
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+# Below this deviation logits say little, and z-scores would make much of it.
+LEAST_DEVIATION = 0.1
 
 
 class LogitStandardization(Loss):
@@ -51,4 +56,4 @@ class LogitStandardization(Loss):
 
 def _standardized(logits: Tensor) -> Tensor:
     centred = logits - logits.mean(1, keepdim=True)
-    return centred * (centred.pow(2).mean(1, keepdim=True) + 1e-12).rsqrt()
+    return centred * centred.pow(2).mean(1, keepdim=True).clamp_min(LEAST_DEVIATION**2).rsqrt()

@@ -83,9 +83,9 @@ class LowRank(PairLoss):
 
 
 def _normalised(features: Tensor) -> Tensor:
-    """Zero mean and unit variance per channel; of a single row, zero."""
+    """Zero mean and unit variance per channel; of a single row, or of none, zero."""
     from torch.nn.functional import batch_norm
 
-    if features.numel() == features.shape[1]:
+    if features.numel() <= features.shape[1]:
         return features - features
     return batch_norm(features, None, None, training=True, eps=1e-4)

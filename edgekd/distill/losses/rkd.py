@@ -9,8 +9,9 @@ With the student's vectors s_i and the teacher's t_i of a batch of B samples and
          + angle    * mean over triples of  l(a(t_i, t_j, t_k), a(s_i, s_j, s_k))
 
 over distinct samples, where the paper sums. Neither term knows the vectors' width, so that it may differ. The weights
-25 and 50 are those that comparisons on CIFAR-100 use (github.com/HobbitLong/RepDistiller); their means run over the B^2
-and B^3 tuples with repetitions too, which add nothing to the sum. A batch has B^3 angles: 8 MB of float32 at B = 128.
+25 and 50, and the last block's pooled features as vectors, are those that comparisons on CIFAR-100 use
+(github.com/HobbitLong/RepDistiller); their means run over the B^2 and B^3 tuples with repetitions too, which add
+nothing to the sum. A batch has B^3 angles: 8 MB of float32 at B = 128.
 
 Park, Kim, Lu, Cho 2019, Relational Knowledge Distillation, https://arxiv.org/abs/1904.05068, section 3.2
 """
@@ -21,8 +22,9 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
-from edgekd.distill.loss import Loss, Outputs, Shapes
-from edgekd.distill.vectors import feature_pair, feature_widths, unit
+from edgekd.distill.layer_maps import last_blocks
+from edgekd.distill.loss import Layers, Loss, Outputs, Shapes
+from edgekd.distill.vectors import OUTPUTS, feature_pair, feature_widths, unit
 from edgekd.errors import ModelError
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ class Rkd(Loss):
     Attributes:
         distance: factor of the distance-wise term.
         angle: factor of the angle-wise term; 0 leaves it, and its B^3 memory, out.
-        student: the student's layer to compare, pooled to `(B, D)`; null takes its outputs.
+        student: the student's layer to compare, pooled to `(B, D)`; null takes its last block, `outputs` its outputs.
         teacher: the teacher's layer.
     """
 
@@ -53,19 +55,36 @@ class Rkd(Loss):
             raise ValueError("distance and angle are both 0: there is nothing to compare")
         return self
 
+    def resolve(self, layers: Layers) -> Self:
+        """With the last blocks where the recipe names no layer."""
+        if self.student is not None and self.teacher is not None:
+            return self
+        student, teacher = last_blocks(layers)
+        return self.model_copy(update={"student": self.student or student, "teacher": self.teacher or teacher})
+
+    def compares_layers(self) -> bool:
+        """Unless it compares the teacher's outputs."""
+        return self.teacher != OUTPUTS
+
     def taps(self) -> tuple[list[str], list[str]]:
-        """The named layers."""
-        return [self.student] if self.student else [], [self.teacher] if self.teacher else []
+        """The layers of both networks."""
+        student, teacher = ([] if name in (None, OUTPUTS) else [name] for name in (self.student, self.teacher))
+        return student, teacher
+
+    def _layers(self) -> tuple[str | None, str | None]:
+        """As `feature_pair` takes them: None for the outputs."""
+        student, teacher = (None if name == OUTPUTS else name for name in (self.student, self.teacher))
+        return student, teacher
 
     def build(self, shapes: Shapes) -> None:
         """Nothing to learn; checks that the layers can be pooled."""
-        feature_widths(shapes, "rkd", self.student, self.teacher)
+        feature_widths(shapes, "rkd", *self._layers())
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""
         from torch.nn.functional import smooth_l1_loss
 
-        student, teacher = feature_pair(outputs, "rkd", self.student, self.teacher)  # (B, D_s), (B, D_t)
+        student, teacher = feature_pair(outputs, "rkd", *self._layers())  # (B, D_s), (B, D_t)
         batch = len(student)
         if self.angle and batch > LARGEST_BATCH:
             raise ModelError(

@@ -5,7 +5,8 @@ With a layer's activations of a batch flattened to A (B, C H W):
     G~ = A A^T,   G[i, :] = G~[i, :] / ||G~[i, :]||_2                                  (B, B)
     loss = 1 / B^2 * sum over the pairs of layers of  ||G_t - G_s||_F^2
 
-Shapes of the two layers may differ. Tokens are flattened with zeros at the padding. The weight 3000 is the paper's.
+Shapes of the two layers may differ. Tokens are flattened with zeros at the padding. The weight 3000 is the paper's, as
+is the last block's map as the layer; of the outputs, whose similarities differ more, it makes a very large loss.
 
 Tung, Mori 2019, Similarity-Preserving Knowledge Distillation, https://arxiv.org/abs/1907.09682, equations 1 to 4
 """
@@ -14,20 +15,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from edgekd.distill.layer_maps import LayerMap, explicit, pairs
+from edgekd.distill.layer_maps import LayerMap, explicit, last_blocks, pairs
 from edgekd.distill.loss import Layers, Loss, Outputs
 from edgekd.distill.ramp import Weight
-from edgekd.distill.vectors import feature_pair, unit, without_padding
+from edgekd.distill.vectors import OUTPUTS, feature_pair, unit, without_padding
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+BETWEEN_OUTPUTS = {OUTPUTS: OUTPUTS}
 
 
 class Similarity(Loss):
     """Similarity of every two samples of a batch: Tung, Mori 2019.
 
     Attributes:
-        pairs: layers to compare, as pairs or a rule; null compares the networks' outputs.
+        pairs: layers to compare, as pairs or a rule; null takes the last block of each network, `{outputs: outputs}`
+            what the networks put out.
     """
 
     weight: Weight = 3000.0
@@ -35,16 +40,17 @@ class Similarity(Loss):
 
     def resolve(self, layers: Layers) -> Self:
         """The loss with its pairs spelled out."""
-        return self if self.pairs is None else self.model_copy(update={"pairs": dict(pairs(self.pairs, layers))})
+        found = [last_blocks(layers)] if self.pairs is None else pairs(self.pairs, layers)
+        return self.model_copy(update={"pairs": dict(found)})
 
     def compares_layers(self) -> bool:
         """Unless it compares the outputs."""
-        return self.pairs is not None
+        return self.pairs != BETWEEN_OUTPUTS
 
     def taps(self) -> tuple[list[str], list[str]]:
         """The layers of all pairs."""
         found = explicit(self.pairs or {})
-        return list(found), list(found.values())
+        return ([], []) if found == BETWEEN_OUTPUTS else (list(found), list(found.values()))
 
     def __call__(self, outputs: Outputs) -> Tensor:
         """The formula above."""

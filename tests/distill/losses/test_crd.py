@@ -132,23 +132,32 @@ def test_gradient_reaches_the_student_and_both_embeddings() -> None:
 
 def test_negatives_are_drawn_from_all_samples_by_torchs_stream() -> None:
     loss = LOSSES.parse({"crd": {"width": 4, "negatives": 3}})
-    labels = built(loss, samples=40).labels
-    drawn = [loss._rows(labels) for _ in range(80)]
+    visited = built(loss, samples=40).visited
+    drawn = [loss._rows(visited) for _ in range(80)]
     assert {len(rows) for rows in drawn} == {3} and set(torch.cat(drawn).tolist()) == set(range(40))
     state = torch.get_rng_state()
-    first = loss._rows(labels)
+    first = loss._rows(visited)
     torch.set_rng_state(state)
-    assert torch.equal(first, loss._rows(labels))
+    assert torch.equal(first, loss._rows(visited))
+
+
+@pytest.mark.parametrize("negatives", [3, 50])
+def test_negatives_are_samples_that_the_training_visits(negatives: int) -> None:
+    loss = LOSSES.parse({"crd": {"width": 4, "negatives": negatives}})
+    shapes = Shapes({}, {}, 3, 12, student_width=3, teacher_width=5, visited=np.array([1, 4, 5, 9]))
+    memory: Any = loss.build(shapes)
+    drawn = [loss._rows(memory.visited) for _ in range(40)]
+    assert set(torch.cat(drawn).tolist()) == {1, 4, 5, 9}
 
 
 def test_the_expectation_over_draws_is_the_loss_over_all_samples() -> None:
     few = LOSSES.parse({"crd": {"width": 4, "negatives": 20}})
-    labels = built(few, samples=64).labels
+    visited = built(few, samples=64).visited
     scores = torch.randn(64, dtype=torch.float64)
     positive, log_z = torch.zeros(1, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     found = []
     for _ in range(400):
-        rows = few._rows(labels)
+        rows = few._rows(visited)
         found.append(float(few._contrast(positive, scores[rows][None], torch.ones(1, 20, dtype=torch.bool), log_z)))
     exact = float(few._contrast(positive, scores[None], torch.ones(1, 64, dtype=torch.bool), log_z))
     assert np.mean(found) == pytest.approx(exact, abs=4 * np.std(found) / 20)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edgekd.distill.loss import IGNORED, LOSSES, Loss, Outputs, Shapes
 from edgekd.distill.objective import Objective
+from edgekd.distill.ramp import mean_of
 from edgekd.errors import ModelError
 
 RESPONSE = ["kl", "soft_ce", "dkd", "logit_standardization", "dist"]
@@ -93,6 +94,15 @@ def test_response_in_float32_far_out_stays_finite(name: str) -> None:
     loss = respond(name, student, logits(1, scale=100).float())
     loss.backward()
     assert loss.isfinite() and student.grad is not None and student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["ce", *RESPONSE])
+def test_response_gradient_is_bounded_where_a_head_starts_at_zero(name: str) -> None:
+    student = torch.zeros(64, 10, requires_grad=True)
+    teacher = 4 * torch.randn(64, 10, generator=torch.Generator().manual_seed(0))
+    loss: Loss = LOSSES.parse(name)
+    (mean_of(loss.weight) * loss(Outputs(student, teacher.argmax(1), teacher))).backward()
+    assert student.grad is not None and 1e-2 < float(student.grad.norm()) < 10
 
 
 @pytest.mark.parametrize("name", ["ce", "dkd"])
@@ -187,7 +197,37 @@ def test_adapters_compute_as_the_networks_do(name: str, fields: dict[str, Any]) 
     assert float(half) == pytest.approx(float(precise), rel=0.02)
 
 
-@pytest.mark.parametrize("form", [{"hint": {}}, {"hint": {"adapter_form": "conv_norm_relu"}}, {"low_rank": {}}])
+TOKENS: list[Any] = [{"hint": {}}, {"hint": {"adapter_form": "conv_norm_relu"}}, {"low_rank": {}}]
+
+
+@pytest.mark.parametrize("form", [*TOKENS, {"hint": {"normalize": True}}, {"similarity": {}}])
+def test_a_batch_of_padding_alone_counts_for_nothing(form: Any) -> None:
+    name, fields = next(iter(form.items()))
+    loss: Loss = LOSSES.parse({name: {**fields, "pairs": {"a": "x"}}})
+    projector = loss.build(Shapes({"a": (3, 6, 4)}, {"x": (3, 6, 5)}))
+    student, labels = torch.randn(3, 6, 4, requires_grad=True), torch.zeros(3, dtype=torch.int64)
+    taps, mask = ({"a": student}, {"x": torch.randn(3, 6, 5)}), torch.zeros(3, 6, dtype=torch.bool)
+    value = loss(Outputs(torch.zeros(3, 4), labels, None, *taps, projector, mask=mask))
+    value.backward()
+    assert float(value.detach()) == 0 and student.grad is not None and not student.grad.any()
+
+
+@pytest.mark.parametrize("form", [*FEATURES, {"similarity": {}}], ids=names([*FEATURES, {"similarity": {}}]))
+def test_features_of_a_thousand_in_a_half_precision_step(form: Any) -> None:
+    """Also where the caller computes the loss under autocast, as a step of its own would."""
+    student, teacher = Network(4, 6), Network(5, 8).eval().requires_grad_(False)
+    name, fields = next(iter(form.items()))
+    loss: Loss = LOSSES.parse({name: {**fields, "pairs": {"stage1.0": "stage1.0"}}})
+    objective = Objective([loss], student, teacher, [torch.randn(2, 3, 8, 8)], classes=4)
+    with torch.autocast("cpu", dtype=torch.float16):
+        images = 4e3 * torch.randn(6, 3, 8, 8)
+        total, _ = objective(student(images), torch.zeros(6, dtype=torch.int64), teacher(images))
+    assert float(teacher.stage1[0](images).abs().max()) > 1e3
+    objective.close()
+    assert total.isfinite()
+
+
+@pytest.mark.parametrize("form", TOKENS)
 def test_padding_counts_for_nothing(form: Any) -> None:
     name, fields = next(iter(form.items()))
     loss: Loss = LOSSES.parse({name: {**fields, "pairs": {"a": "x"}}})

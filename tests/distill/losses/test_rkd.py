@@ -10,9 +10,11 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from edgekd.distill.loss import LOSSES, Outputs, Shapes
+from edgekd.distill.loss import LOSSES, Layers, Outputs, Shapes
 from edgekd.distill.objective import Objective
 from edgekd.errors import ModelError
+
+OUTPUTS = {"student": "outputs", "teacher": "outputs"}
 
 
 def huber(x: float, y: float) -> float:
@@ -42,7 +44,7 @@ def angle_term(student: np.ndarray, teacher: np.ndarray) -> float:
 def rkd(student: np.ndarray | torch.Tensor, teacher: np.ndarray | torch.Tensor, **options: object) -> torch.Tensor:
     student, teacher = torch.as_tensor(student), torch.as_tensor(teacher)
     labels = torch.zeros(len(student), dtype=torch.int64)
-    return LOSSES.parse({"rkd": options})(Outputs(student, labels, teacher))
+    return LOSSES.parse({"rkd": {**OUTPUTS, **options}})(Outputs(student, labels, teacher))
 
 
 @pytest.mark.parametrize("scale", [1.0, 9.0])  # 9: outliers that reach the linear part of the Huber loss
@@ -97,10 +99,18 @@ def test_layers_are_pooled_without_padding() -> None:
     torch.testing.assert_close(found, rkd(image.mean((2, 3)), vectors))
 
 
+def test_takes_the_last_blocks_where_no_layer_is_named() -> None:
+    layers = Layers(["layer1", "layer1.0", "layer2", "layer2.0"], ["a.0", "a.0.b", "a.1", "a.1.b", "a.2", "a.2.b"])
+    loss = LOSSES.parse("rkd")
+    assert loss.compares_layers() and loss.resolve(layers).taps() == (["layer2"], ["a.2"])
+    named = LOSSES.parse({"rkd": {"student": "layer1", "teacher": "outputs"}})
+    assert named.resolve(layers).taps() == (["layer1"], [])
+
+
 def test_half_precision() -> None:
     student, teacher = nn.Linear(6, 3), nn.Linear(6, 5).eval()
     x = torch.randn(4, 6)
-    objective = Objective([LOSSES.parse("rkd")], student, teacher, [x], classes=3)
+    objective = Objective([LOSSES.parse({"rkd": OUTPUTS})], student, teacher, [x], classes=3)
     left, right = student(x).bfloat16(), teacher(x).detach().bfloat16()
     total, _ = objective(left, torch.zeros(4, dtype=torch.int64), right)
     total.backward()
@@ -109,9 +119,9 @@ def test_half_precision() -> None:
 
 
 def test_refusals() -> None:
-    assert not LOSSES.parse("rkd").compares_layers()
+    assert not LOSSES.parse({"rkd": OUTPUTS}).compares_layers()
     with pytest.raises(ModelError, match="needs the teacher's outputs"):
-        LOSSES.parse("rkd")(Outputs(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64)))
+        LOSSES.parse({"rkd": OUTPUTS})(Outputs(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64)))
     with pytest.raises(ModelError, match=r"(?s)513 rows.*rkd\.angle to 0"):
         rkd(torch.zeros(513, 1), torch.zeros(513, 1))
     assert rkd(torch.zeros(513, 1), torch.zeros(513, 1), angle=0) == 0

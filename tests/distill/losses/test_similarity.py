@@ -42,10 +42,10 @@ def test_equals_the_formula_over_pairs_and_shapes() -> None:
     assert float(LOSS(outputs(student, teacher))) == pytest.approx(pair_loss(a, x) + pair_loss(b, y), rel=1e-10)
 
 
-def test_compares_the_outputs_by_default() -> None:
+def test_compares_the_outputs_where_asked() -> None:
     rng = np.random.default_rng(1)
     student, teacher = rng.normal(size=(4, 3)), rng.normal(size=(4, 5))
-    loss = LOSSES.parse("similarity")
+    loss = LOSSES.parse({"similarity": {"pairs": {"outputs": "outputs"}}})
     labels = torch.zeros(4, dtype=torch.int64)
     value = loss(Outputs(torch.from_numpy(student), labels, torch.from_numpy(teacher)))
     assert float(value) == pytest.approx(pair_loss(student, teacher), rel=1e-10)
@@ -58,6 +58,8 @@ def test_takes_a_layer_map() -> None:
     loss = LOSSES.parse({"similarity": {"pairs": "last"}})
     assert loss.compares_layers()
     names = ["layer1", "layer1.0", "layer2", "layer2.0"]
+    assert LOSSES.parse("similarity").compares_layers()
+    assert LOSSES.parse("similarity").resolve(Layers(names[:2], names)).taps() == (["layer1"], ["layer2"])
     assert loss.resolve(Layers(names[:2], names)).taps() == (["layer1"], ["layer2"])
 
 
