@@ -51,8 +51,10 @@ def test_forgetting_is_measured_before_and_after(run: Run, student: dict[str, An
 
 def test_a_student_that_knows_nothing_is_warned_about(run: Run, student: dict[str, Any]) -> None:
     """Measured normalisation: that of the new, inverted digits, under which the student has learnt nothing."""
-    (warning,) = run(student=student, distill=continual(replay=10)).warnings
-    assert "before it learns the new one" in warning and "data.normalize" in warning
+    # A teacher of one epoch may be no better than its student, which is told as well.
+    told = run(student=student, distill=continual(replay=10)).warnings
+    (warning,) = [text for text in told if "before it learns the new one" in text]
+    assert "data.normalize" in warning
 
 
 def test_every_option_has_a_student_of_its_own(run: Run, student: dict[str, Any]) -> None:
