@@ -94,6 +94,11 @@ class GateFailure(EdgekdError, exit_code=11):
     """A gate was breached; what was made is kept for inspection."""
 
 
+def one_line(error: Exception | str) -> str:
+    """A multi-line message of `EdgekdError` as one line of a listing."""
+    return "; ".join(" ".join(line.split()) for line in str(error).split("\n"))
+
+
 def nearest(word: str, names: Iterable[str]) -> str:
     """`"; did you mean 'kl'?"` for the name nearest to `word`, or an empty string."""
     found = get_close_matches(word, list(names), n=1, cutoff=0.5)
