@@ -94,6 +94,10 @@ class GateFailure(EdgekdError, exit_code=11):
     """A gate was breached; what was made is kept for inspection."""
 
 
+FILE_ERRORS = (CompressError, ExportError, BenchmarkError, MissingBackend)
+"""What a network, a format or a runtime is to blame for: they end one file, where others would hit every file."""
+
+
 def one_line(error: Exception | str) -> str:
     """A multi-line message of `EdgekdError` as one line of a listing."""
     return "; ".join(" ".join(line.split()) for line in str(error).split("\n"))

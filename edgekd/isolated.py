@@ -17,6 +17,12 @@ from typing import Any, TypeVar
 from edgekd.errors import EdgekdError, ExportError
 
 T = TypeVar("T")
+
+
+class Died(ExportError, exit_code=ExportError.exit_code):
+    """The process was killed by a signal."""
+
+
 STDERR_LINES = 12
 """Enough for a runtime's last words."""
 
@@ -40,7 +46,8 @@ def isolated(what: str, function: Callable[..., T], *arguments: object) -> T:
         arguments: like the answer, what pickle can copy.
 
     Raises:
-        ExportError: the process was killed by a signal, which is named, or raised what is no error of this project.
+        Died: the process was killed by a signal, which is named.
+        ExportError: the function raised what is no error of this project.
         EdgekdError: as the function raised it.
     """
     # -P: the current folder does not come first; what this process can import, that one can.
@@ -50,7 +57,7 @@ def isolated(what: str, function: Callable[..., T], *arguments: object) -> T:
     done = subprocess.run(command, input=call, capture_output=True, env=environment, check=False)
     words = last_lines(done.stderr.decode("utf-8", "replace"))
     if (name := signal_of(done.returncode)) is not None:
-        raise ExportError(f"{what} was killed by {name}", received=words)
+        raise Died(f"{what} was killed by {name}", received=words)
     if done.returncode != 0:
         raise ExportError(f"{what} ended with exit code {done.returncode}", received=words)
     answer = pickle.loads(done.stdout)  # noqa: S301 (our own process wrote it)

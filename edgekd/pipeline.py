@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from edgekd.errors import BenchmarkError, ExportError, GateFailure, StoreError, one_line
-from edgekd.export.format import Precision
 from edgekd.recipe import Recipe
 from edgekd.report import write
 from edgekd.steps.context import Context
@@ -18,12 +17,12 @@ from edgekd.steps.document import Made, document
 from edgekd.steps.export import Variant
 from edgekd.steps.make import make
 from edgekd.steps.networks import FloatModel
+from edgekd.steps.probe import plan, probe
 from edgekd.steps.safeguards import after_teaching, before_teaching
 from edgekd.steps.school import School
 from edgekd.target import Target
 from edgekd.tune.found import found_for
 
-QUANTIZED: Sequence[Precision] = ("int8",)
 Until = Literal["distill", "compress", "export", "report"]
 
 
@@ -46,18 +45,23 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     """Teacher and data in; distilled, quantized, exported, verified, measured and reported artifacts out.
 
     Raises:
+        EdgekdError: the untrained student cannot be exported to any format; nothing was trained.
         ExportError: everything else was made and written, and a file could not be made.
         BenchmarkError: every file was made, the report is written, and a runtime failed or died of a file.
         GateFailure: everything was made and written, and a gate was breached.
     """
     _writable(out)
     data = prepare_data(context)
+    known = {} if until == "distill" else probe(context, len(data.entry.info["classes"]), targets)
     school = train_models(context, data)
     models = school.models
     if until == "distill":
         return Result(out, None, {})
     wanted = [variant for target in targets for variant in variants(context.recipe, models, target)]
-    made = [make(context, data, variant, out / variant.path, until) for variant in wanted]
+    made = [
+        make(context, data, each, out / each.path, until, known.get((each.source.role, each.format_name)))
+        for each in wanted
+    ]
     if until != "report":
         _raise_at_end(made)
         return Result(out, None, {})
@@ -86,20 +90,10 @@ def train_models(context: Context, data: PreparedData) -> School:
 
 
 def variants(recipe: Recipe, models: Sequence[FloatModel], target: Target) -> Iterator[Variant]:
-    """What to make for a target: the student in the recipe's formats, or in those the target prefers and runs.
-
-    The quantized-teacher baseline comes in INT8 only: its float accuracy is the teacher's own.
-    """
-    asked = "precisions" in recipe.export.model_fields_set or recipe.compress is not None
-    precisions: Sequence[Precision] = recipe.export.precisions if asked else ["float32"]
-    formats = recipe.export.formats or target.format_names()
-    baseline = recipe.distill is not None and "quantized_teacher" in recipe.distill.baselines
-    for role in ("student", "teacher") if baseline else ("student",):
+    """What to make for a target of the trained networks."""
+    for role, format_name, precision in plan(recipe, target):
         source = next(model for model in models if model.role == role)
-        for format_name in formats:
-            for precision in precisions if role == "student" else QUANTIZED:
-                if not target.format_reasons(format_name, precision):
-                    yield Variant(source, target, format_name, precision)
+        yield Variant(source, target, format_name, precision)
 
 
 def _writable(out: Path) -> None:

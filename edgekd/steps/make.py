@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from edgekd.errors import BenchmarkError, CompressError, ExportError, MissingBackend, one_line
+from edgekd.errors import FILE_ERRORS, EdgekdError, one_line
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
 from edgekd.steps.document import Made
@@ -14,17 +14,20 @@ from edgekd.steps.export import Variant, describe, export_files, place_artifact,
 from edgekd.steps.verify import measure, verify
 
 Until = Literal["compress", "export", "report"]
-FAILURES = (CompressError, ExportError, BenchmarkError, MissingBackend)
-"""What a network, a format or a runtime is to blame for; anything else would hit every other file as well."""
 
 
-def make(context: Context, data: PreparedData, variant: Variant, folder: Path, until: Until) -> Made:
+def make(
+    context: Context, data: PreparedData, variant: Variant, folder: Path, until: Until, known: EdgekdError | None
+) -> Made:
     """Describes, exports, places, verifies and times one file, as far as `until` says.
 
-    A file that cannot be made leaves no folder: an earlier run's would be another network's.
+    `known` says why that cannot be done, where it was found out on the untrained network. A file that cannot be made
+    leaves no folder: an earlier run's would be another network's.
     """
     artifact = verification = measurement = None
     try:
+        if known is not None:
+            raise known
         if until == "compress":
             if variant.precision == "int8":
                 describe(context, data, variant.source, rules_for(variant.target, variant.format_name))
@@ -34,7 +37,7 @@ def make(context: Context, data: PreparedData, variant: Variant, folder: Path, u
         if artifact is not None and until == "report":
             verification = verify(context, data, variant, artifact, folder)
             measurement = measure(context, data, variant, artifact, folder)
-    except FAILURES as error:
+    except FILE_ERRORS as error:
         context.progress.warn(f"{variant.path} failed: {one_line(error)}")
         if artifact is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,193 @@
+"""Step: capture and float export of the untrained networks, so that what cannot be exported shows before the training.
+
+It happens in a process of its own: a converter that dies there is a reason like any other, and neither random numbers
+nor a library's settings change for the training.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekd import errors
+from edgekd.backends import versions
+from edgekd.compress.rules import QuantizationRules
+from edgekd.errors import FILE_ERRORS, EdgekdError, ExportError, one_line
+from edgekd.export import FORMATS, Precision, export
+from edgekd.isolated import Died, isolated
+from edgekd.models import ModelSection, load
+from edgekd.recipe import Recipe
+from edgekd.steps.context import Context
+from edgekd.store import source_digest
+from edgekd.target import Target
+
+QUANTIZED: Sequence[Precision] = ("int8",)
+SAMPLES, TOKENS = 8, 16
+Reasons = dict[str, Sequence[str]]
+"""Format to the kind of error that its export ended with, and what it says."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A network before its training.
+
+    Attributes:
+        section: its architecture alone.
+        classes: number of its outputs.
+        shape: of the images `(B, C, H, W)`, or of the token ids `(B, T)`, that it is called with.
+        max_tokens: of a text; None for images.
+        keep_float: patterns of which each must name one of its layers.
+    """
+
+    section: ModelSection
+    classes: int
+    shape: tuple[int, ...]
+    max_tokens: int | None
+    keep_float: tuple[str, ...]
+
+    @classmethod
+    def of(cls, recipe: Recipe, role: str, classes: int) -> Sketch:
+        """That of the student or of the teacher; a pruned student has all of its units yet."""
+        data = recipe.data
+        given = recipe.student if role == "student" or recipe.teacher is None else recipe.teacher
+        kept = () if recipe.compress is None else tuple(recipe.compress.keep_float)
+        is_image = data.reader.kind == "image"
+        shape = (data.channels, *data.image_size()) if is_image else (min(TOKENS, data.max_length),)
+        limit = None if is_image else data.max_length
+        return cls(ModelSection(model=given.model), classes, (SAMPLES, *shape), limit, kept)
+
+    def key(self) -> dict[str, Any]:
+        """What decides whether it can be exported."""
+        source = self.section.model
+        model = {"model": source.model_dump(mode="json"), "identity": source.identity(), "classes": self.classes}
+        return {**model, "shape": self.shape, "max_tokens": self.max_tokens, "keep_float": self.keep_float}
+
+
+def plan(recipe: Recipe, target: Target) -> Iterator[tuple[str, str, Precision]]:
+    """Role, format and precision of every file for a target: the recipe's formats, or those that it prefers and runs.
+
+    The quantized-teacher baseline comes in INT8 only: its float accuracy is the teacher's own.
+    """
+    asked = "precisions" in recipe.export.model_fields_set or recipe.compress is not None
+    precisions: Sequence[Precision] = recipe.export.precisions if asked else ["float32"]
+    baseline = recipe.distill is not None and "quantized_teacher" in recipe.distill.baselines
+    for role in ("student", "teacher") if baseline else ("student",):
+        for name in recipe.export.formats or target.format_names():
+            for precision in precisions if role == "student" else QUANTIZED:
+                if not target.format_reasons(name, precision):
+                    yield role, name, precision
+
+
+def probe(context: Context, classes: int, targets: Sequence[Target]) -> dict[tuple[str, str], EdgekdError]:
+    """Why a network, by its role, cannot be exported to a format; told as warnings.
+
+    Raises:
+        EdgekdError: the student cannot be exported to any.
+    """
+    recipe, found = context.recipe, dict[tuple[str, str], EdgekdError]()
+    for role, formats in wanted(recipe, targets).items():
+        sketch = Sketch.of(recipe, role, classes)
+        failed = {name: error_of(reason) for name, reason in _stored(context, role, sketch, formats).items()}
+        if role == "student" and formats and len(failed) == len(formats):
+            raise combined(f"the {role}", failed)
+        for name, error in failed.items():
+            context.progress.warn(f"the {role} cannot be exported to {name}, the run goes on: {one_line(error)}")
+            found[role, name] = error
+    return found
+
+
+def wanted(recipe: Recipe, targets: Sequence[Target]) -> dict[str, list[str]]:
+    """Role to the formats that its network is exported to, over all targets."""
+    found: dict[str, dict[str, None]] = {}
+    for target in targets:
+        for role, name, _ in plan(recipe, target):
+            found.setdefault(role, {})[name] = None
+    return {role: list(names) for role, names in found.items()}
+
+
+def combined(what: str, failed: Mapping[str, EdgekdError]) -> EdgekdError:
+    """One error of all formats' errors: the one that they share, or a listing."""
+    first, *others = failed.values()
+    if all(str(other) == str(first) for other in others):
+        return first
+    rows = [f"{name}: {one_line(error)}" for name, error in failed.items()]
+    return ExportError(f"{what} cannot be exported to {', '.join(failed)}", where="\n            ".join(rows))
+
+
+def error_of(reason: Sequence[str]) -> EdgekdError:
+    """The error that a stored reason tells of."""
+    kind, text = reason
+    return getattr(errors, kind)(text)
+
+
+def _stored(context: Context, role: str, sketch: Sketch, formats: Sequence[str]) -> Reasons:
+    """What fails, from the store where it is known; a death is found out anew, as it may have been memory's."""
+    inputs = {
+        "network": sketch.key(),
+        "formats": {name: FORMATS.load(name)().identity() for name in formats},
+        "code": source_digest("edgekd.export", "edgekd.compress", "edgekd.models", "edgekd.steps.probe"),
+        "versions": versions("torch", "numpy"),
+    }
+
+    def build(_: Path) -> Mapping[str, Any]:
+        context.progress.note(f"{role}: trying to export the untrained network to {', '.join(formats)}")
+        return {"failed": failures(sketch, formats)}
+
+    try:
+        return context.store.get("probe", inputs, build).info["failed"]
+    except Died as death:
+        if len(formats) == 1:
+            return {formats[0]: ("ExportError", str(death))}
+        return {name: why for one in formats for name, why in _stored(context, role, sketch, [one]).items()}
+
+
+def failures(sketch: Sketch, formats: Sequence[str]) -> Reasons:
+    """What fails, tried in one process for all formats.
+
+    Raises:
+        Died: one of them killed it.
+        ModelError: there is no such network.
+    """
+    try:
+        return isolated("exporting the untrained network", attempt, sketch, formats)
+    except Died:
+        raise
+    except FILE_ERRORS as error:
+        return {name: (type(error).__name__, str(error)) for name in formats}
+
+
+def attempt(sketch: Sketch, formats: Sequence[str]) -> Reasons:
+    """What fails, tried in this process.
+
+    Raises:
+        CompressError: the network cannot be captured at all, or has no layer of a name in `keep_float`.
+        ModelError: there is no such network.
+    """
+    import torch
+
+    from edgekd.compress.fold import fold
+    from edgekd.compress.select import requested
+
+    if sketch.max_tokens is None:
+        channels = sketch.shape[1]
+        drawn = np.random.default_rng(0).standard_normal(sketch.shape, np.float32)
+        example = (torch.as_tensor(drawn),)
+    else:
+        channels = 0
+        example = (torch.ones(sketch.shape, dtype=torch.int64),) * 2
+    model = load(sketch.section, sketch.classes, channels, seed=0).eval()
+    program = fold(model, example, sketch.max_tokens)
+    requested(sketch.keep_float, program.layers())
+    found: Reasons = {}
+    for name in formats:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                export(program, None, FORMATS.parse(name), Path(folder), QuantizationRules())
+            except FILE_ERRORS as error:
+                found[name] = (type(error).__name__, str(error))
+    return found
