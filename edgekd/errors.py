@@ -18,8 +18,12 @@ what is accepted, and what to do next.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+BLAMED = re.compile(r'The following call raised this error:\s+File "(.+)", line (\d+), in .+\n\s*(.+)')
 
 
 class EdgekdError(Exception):
@@ -101,6 +105,21 @@ FILE_ERRORS = (CompressError, ExportError, BenchmarkError, MissingBackend)
 def one_line(error: Exception | str) -> str:
     """A multi-line message of `EdgekdError` as one line of a listing."""
     return "; ".join(" ".join(line.split()) for line in str(error).split("\n"))
+
+
+def cause_of(error: BaseException) -> str:
+    """What an exception of another library is about, as one line of at most 300 characters.
+
+    Of a chain, the exception that it began with: converters wrap it in their own, which hold colours, advice and whole
+    graphs. Where torch says which line of the network is to blame, that line.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = COLOURS.sub("", str(error)).strip()
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    first = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    place = BLAMED.search(text)
+    return first[:300] + (f" ({place[1].rpartition('/')[2]}:{place[2]}: {place[3]})" if place else "")
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from edgekd.errors import EdgekdError, ExportError
+from edgekd.errors import EdgekdError, ExportError, cause_of
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def main() -> None:
         answer = error
     except Exception as error:  # the border of the process: runtimes share no base class of what they raise
         traceback.print_exc()
-        answer = ExportError(f"{type(error).__name__}: {error}")
+        answer = ExportError(cause_of(error))
     with answers:
         pickle.dump(answer, answers)
 

@@ -13,7 +13,7 @@ import pytest
 
 from edgekd.target import Target
 
-from .conftest import EDGEKD, Cli
+from .conftest import EDGEKD
 
 HOST = Target.host().name
 NETWORKS = """\

@@ -107,8 +107,9 @@ def _convert(ov: Any, source: Path, target: Path, graph: BoundGraph | None, bits
         # Not convert_model: it gives the same kernels, takes 8 times as long and sends telemetry.
         model = ov.Core().read_model(str(source))
     except RuntimeError as error:
-        reason = str(error).strip().split("\n")[-1][:300]
-        raise ExportError("OpenVINO cannot convert the network", received=reason) from error
+        # A log whose last line is the reason, and a summary whose last line is the operator.
+        parts = [part.strip().split("\n")[-1][:300] for part in str(error).split("\nSummary:")]
+        raise ExportError("OpenVINO cannot convert the network", received="; ".join(parts)) from error
     if graph is not None:
         compress_weights(model, graph, bits)
     settle(model)
