@@ -59,7 +59,14 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
         return Result(out, None, {})
     wanted = [variant for target in targets for variant in variants(context.recipe, models, target)]
     made = [
-        make(context, data, each, out / each.path, until, known.get((each.source.role, each.format_name)))
+        make(
+            context,
+            data,
+            each,
+            out / each.path,
+            until,
+            known.get(each.format_name) if each.source.role == "student" else None,
+        )
         for each in wanted
     ]
     if until != "report":

@@ -1,4 +1,4 @@
-"""Step: capture and float export of the untrained networks, so that what cannot be exported shows before the training.
+"""Step: capture and float export of the untrained student, so that what cannot be exported shows before the training.
 
 It happens in a process of its own: a converter that dies there is a reason like any other, and neither random numbers
 nor a library's settings change for the training.
@@ -34,7 +34,7 @@ Reasons = dict[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Sketch:
-    """A network before its training.
+    """The student before its training.
 
     Attributes:
         section: its architecture alone.
@@ -51,15 +51,14 @@ class Sketch:
     keep_float: tuple[str, ...]
 
     @classmethod
-    def of(cls, recipe: Recipe, role: str, classes: int) -> Sketch:
-        """That of the student or of the teacher; a pruned student has all of its units yet."""
+    def of(cls, recipe: Recipe, classes: int) -> Sketch:
+        """The recipe's student; one that will be pruned has all of its units yet."""
         data = recipe.data
-        given = recipe.student if role == "student" or recipe.teacher is None else recipe.teacher
         kept = () if recipe.compress is None else tuple(recipe.compress.keep_float)
         is_image = data.reader.kind == "image"
         shape = (data.channels, *data.image_size()) if is_image else (min(TOKENS, data.max_length),)
         limit = None if is_image else data.max_length
-        return cls(ModelSection(model=given.model), classes, (SAMPLES, *shape), limit, kept)
+        return cls(ModelSection(model=recipe.student.model), classes, (SAMPLES, *shape), limit, kept)
 
     def key(self) -> dict[str, Any]:
         """What decides whether it can be exported."""
@@ -83,40 +82,35 @@ def plan(recipe: Recipe, target: Target) -> Iterator[tuple[str, str, Precision]]
                     yield role, name, precision
 
 
-def probe(context: Context, classes: int, targets: Sequence[Target]) -> dict[tuple[str, str], EdgekdError]:
-    """Why a network, by its role, cannot be exported to a format; told as warnings.
+def probe(context: Context, classes: int, targets: Sequence[Target]) -> dict[str, EdgekdError]:
+    """Why the untrained student cannot be exported, by format; told as warnings.
 
     Raises:
-        EdgekdError: the student cannot be exported to any.
+        EdgekdError: it cannot be exported to any format.
     """
-    recipe, found = context.recipe, dict[tuple[str, str], EdgekdError]()
-    for role, formats in wanted(recipe, targets).items():
-        sketch = Sketch.of(recipe, role, classes)
-        failed = {name: error_of(reason) for name, reason in _stored(context, role, sketch, formats).items()}
-        if role == "student" and formats and len(failed) == len(formats):
-            raise combined(f"the {role}", failed)
-        for name, error in failed.items():
-            context.progress.warn(f"the {role} cannot be exported to {name}, the run goes on: {one_line(error)}")
-            found[role, name] = error
+    formats = wanted(context.recipe, targets)
+    failed = _stored(context, Sketch.of(context.recipe, classes), formats)
+    found = {name: error_of(reason) for name, reason in failed.items()}
+    if found and len(found) == len(formats):
+        raise combined(found)
+    for name, error in found.items():
+        context.progress.warn(f"the student cannot be exported to {name}; the run goes on: {one_line(error)}")
     return found
 
 
-def wanted(recipe: Recipe, targets: Sequence[Target]) -> dict[str, list[str]]:
-    """Role to the formats that its network is exported to, over all targets."""
-    found: dict[str, dict[str, None]] = {}
-    for target in targets:
-        for role, name, _ in plan(recipe, target):
-            found.setdefault(role, {})[name] = None
-    return {role: list(names) for role, names in found.items()}
+def wanted(recipe: Recipe, targets: Sequence[Target]) -> list[str]:
+    """The formats that the student is exported to, over all targets."""
+    every = (name for target in targets for role, name, _ in plan(recipe, target) if role == "student")
+    return list(dict.fromkeys(every))
 
 
-def combined(what: str, failed: Mapping[str, EdgekdError]) -> EdgekdError:
-    """One error of all formats' errors: the one that they share, or a listing."""
+def combined(failed: Mapping[str, EdgekdError]) -> EdgekdError:
+    """One error of several formats' errors: the one that they share, or a listing."""
     first, *others = failed.values()
     if all(str(other) == str(first) for other in others):
         return first
     rows = [f"{name}: {one_line(error)}" for name, error in failed.items()]
-    return ExportError(f"{what} cannot be exported to {', '.join(failed)}", where="\n            ".join(rows))
+    return ExportError(f"the student cannot be exported to {', '.join(failed)}", where="\n            ".join(rows))
 
 
 def error_of(reason: Sequence[str]) -> EdgekdError:
@@ -125,7 +119,7 @@ def error_of(reason: Sequence[str]) -> EdgekdError:
     return getattr(errors, kind)(text)
 
 
-def _stored(context: Context, role: str, sketch: Sketch, formats: Sequence[str]) -> Reasons:
+def _stored(context: Context, sketch: Sketch, formats: Sequence[str]) -> Reasons:
     """What fails, from the store where it is known; a death is found out anew, as it may have been memory's."""
     inputs = {
         "network": sketch.key(),
@@ -135,7 +129,7 @@ def _stored(context: Context, role: str, sketch: Sketch, formats: Sequence[str])
     }
 
     def build(_: Path) -> Mapping[str, Any]:
-        context.progress.note(f"{role}: trying to export the untrained network to {', '.join(formats)}")
+        context.progress.note(f"student: trying to export the untrained network to {', '.join(formats)}")
         return {"failed": failures(sketch, formats)}
 
     try:
@@ -143,7 +137,7 @@ def _stored(context: Context, role: str, sketch: Sketch, formats: Sequence[str])
     except Died as death:
         if len(formats) == 1:
             return {formats[0]: ("ExportError", str(death))}
-        return {name: why for one in formats for name, why in _stored(context, role, sketch, [one]).items()}
+        return {name: why for one in formats for name, why in _stored(context, sketch, [one]).items()}
 
 
 def failures(sketch: Sketch, formats: Sequence[str]) -> Reasons:
