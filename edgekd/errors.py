@@ -8,8 +8,8 @@
     ├── TargetError        6   a target does not exist, or an artifact does not fit it
     ├── StoreError         7   a stored file is damaged, or cannot be written (disk full, no permission)
     ├── CompressError      8   a model cannot be quantized as asked
-    ├── ExportError        9   a file format cannot express the model, or a file is invalid
-    ├── BenchmarkError    10   the measuring agent failed
+    ├── ExportError        9   a file format cannot express the model, or a file is invalid; of a run: a file failed
+    ├── BenchmarkError    10   the measuring agent failed; of a run: of every file that failed, its runtime did
     └── GateFailure       11   everything was built, and a parity, accuracy, latency or memory gate was breached
 
 Ctrl-C exits with 130, as shells do. Every message says what is wrong, where in the user's input, what was received,

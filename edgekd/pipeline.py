@@ -45,8 +45,8 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     """Teacher and data in; distilled, quantized, exported, verified, measured and reported artifacts out.
 
     Raises:
-        EdgekdError: the untrained student cannot be exported to any format; nothing was trained.
-        ExportError: everything else was made and written, and a file could not be made.
+        ExportError: the untrained student cannot be exported to any format, and nothing was trained; or everything
+            else was made and written, and a file could not be made.
         BenchmarkError: every file was made, the report is written, and a runtime failed or died of a file.
         GateFailure: everything was made and written, and a gate was breached.
     """
@@ -58,17 +58,7 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     if until == "distill":
         return Result(out, None, {})
     wanted = [variant for target in targets for variant in variants(context.recipe, models, target)]
-    made = [
-        make(
-            context,
-            data,
-            each,
-            out / each.path,
-            until,
-            known.get(each.format_name) if each.source.role == "student" else None,
-        )
-        for each in wanted
-    ]
+    made = [make(context, data, variant, out / variant.path, until, known) for variant in wanted]
     if until != "report":
         _raise_at_end(made)
         return Result(out, None, {})

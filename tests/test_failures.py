@@ -13,7 +13,7 @@ import pytest
 
 from edgekd.target import Target
 
-from .conftest import EDGEKD
+from .conftest import EDGEKD, call
 
 HOST = Target.host().name
 NETWORKS = """\
@@ -36,6 +36,10 @@ def spectrum(classes, channels):  # OpenVINO reads no complex tensors
 
 def inverse_error(classes, channels):  # no format has erfinv
     return Net(channels, classes, lambda x: torch.erfinv(torch.tanh(x)))
+
+
+def fixed(classes, channels):
+    return Net(channels, classes, lambda x: x.reshape(8, -1))
 """
 RECIPE = """\
 name: odd
@@ -136,3 +140,11 @@ def test_runtimes_that_die_alone_have_a_code_of_their_own(tmp_path: Path) -> Non
     )
     assert done.returncode == 10, done.stderr
     assert "4 of 4 files failed" in done.stderr
+
+
+def test_where_nothing_can_be_made_nothing_is_trained(tmp_path: Path) -> None:
+    recipe = written(tmp_path, "fixed", epochs=1000)
+    for arguments in (["run", recipe], ["check", "--deep", recipe]):
+        done = call(*arguments, cwd=tmp_path)
+        assert done.returncode == 9 and "training" not in done.stderr, done.stderr
+        assert "onnx, tflite, tensorrt: the network has a batch size built in: it takes 8 alone" in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,17 +18,17 @@ Until = Literal["compress", "export", "report"]
 
 
 def make(
-    context: Context, data: PreparedData, variant: Variant, folder: Path, until: Until, known: EdgekdError | None
+    context: Context, data: PreparedData, variant: Variant, folder: Path, until: Until, known: Mapping[str, EdgekdError]
 ) -> Made:
     """Describes, exports, places, verifies and times one file, as far as `until` says.
 
-    `known` says why that cannot be done, where it was found out on the untrained network. A file that cannot be made
-    leaves no folder: an earlier run's would be another network's.
+    `known` says to which formats the student cannot be exported at all. A file that cannot be made leaves no folder:
+    an earlier run's would be another network's.
     """
     artifact = verification = measurement = None
     try:
-        if known is not None:
-            raise known
+        if variant.source.role == "student" and variant.format_name in known:
+            raise known[variant.format_name]
         if until == "compress":
             if variant.precision == "int8":
                 describe(context, data, variant.source, rules_for(variant.target, variant.format_name))

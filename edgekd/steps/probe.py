@@ -7,7 +7,7 @@ nor a library's settings change for the training.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from edgekd.errors import FILE_ERRORS, EdgekdError, ExportError, one_line
 from edgekd.export import FORMATS, Precision, export
 from edgekd.isolated import Died, isolated
 from edgekd.models import ModelSection, load
+from edgekd.models.architecture import CLASSES
 from edgekd.recipe import Recipe
 from edgekd.steps.context import Context
 from edgekd.store import source_digest
@@ -85,17 +86,46 @@ def plan(recipe: Recipe, target: Target) -> Iterator[tuple[str, str, Precision]]
 def probe(context: Context, classes: int, targets: Sequence[Target]) -> dict[str, EdgekdError]:
     """Why the untrained student cannot be exported, by format; told as warnings.
 
+    What was found out is stored, but for a death: it may have been the memory's fault.
+
     Raises:
-        EdgekdError: it cannot be exported to any format.
+        ExportError: it cannot be exported to any format.
     """
-    formats = wanted(context.recipe, targets)
-    failed = _stored(context, Sketch.of(context.recipe, classes), formats)
-    found = {name: error_of(reason) for name, reason in failed.items()}
+    sketch, formats = Sketch.of(context.recipe, classes), wanted(context.recipe, targets)
+
+    def stored(names: Sequence[str]) -> Reasons:
+        inputs = {
+            "network": sketch.key(),
+            "formats": {name: FORMATS.parse(name).identity() for name in names},
+            "code": source_digest("edgekd.export", "edgekd.compress", "edgekd.models", "edgekd.steps.probe"),
+            "versions": versions("torch", "numpy"),
+        }
+
+        def build(_: Path) -> Mapping[str, Any]:
+            context.progress.note(f"student: trying to export the untrained network to {', '.join(names)}")
+            return {"failed": failures(sketch, names)}
+
+        return context.store.get("probe", inputs, build).info["failed"]
+
+    found = _survived(formats, stored)
     if found and len(found) == len(formats):
-        raise combined(found)
+        raise _listed(found)
     for name, error in found.items():
         context.progress.warn(f"the student cannot be exported to {name}; the run goes on: {one_line(error)}")
     return found
+
+
+def check_export(recipe: Recipe) -> None:
+    """Tries the same without data, for a number of classes that stands for theirs.
+
+    Raises:
+        ExportError: the student cannot be exported to some formats, each with its reason.
+        ModelError: there is no such network.
+    """
+    sketch = Sketch.of(recipe, CLASSES)
+    found = _survived(wanted(recipe, [*map(Target.load, recipe.targets)]), lambda names: failures(sketch, names))
+    if found:
+        raise _listed(found)
 
 
 def wanted(recipe: Recipe, targets: Sequence[Target]) -> list[str]:
@@ -104,40 +134,22 @@ def wanted(recipe: Recipe, targets: Sequence[Target]) -> list[str]:
     return list(dict.fromkeys(every))
 
 
-def combined(failed: Mapping[str, EdgekdError]) -> EdgekdError:
-    """One error of several formats' errors: the one that they share, or a listing."""
-    first, *others = failed.values()
-    if all(str(other) == str(first) for other in others):
-        return first
-    rows = [f"{name}: {one_line(error)}" for name, error in failed.items()]
-    return ExportError(f"the student cannot be exported to {', '.join(failed)}", where="\n            ".join(rows))
-
-
-def error_of(reason: Sequence[str]) -> EdgekdError:
-    """The error that a stored reason tells of."""
-    kind, text = reason
-    return getattr(errors, kind)(text)
-
-
-def _stored(context: Context, sketch: Sketch, formats: Sequence[str]) -> Reasons:
-    """What fails, from the store where it is known; a death is found out anew, as it may have been memory's."""
-    inputs = {
-        "network": sketch.key(),
-        "formats": {name: FORMATS.load(name)().identity() for name in formats},
-        "code": source_digest("edgekd.export", "edgekd.compress", "edgekd.models", "edgekd.steps.probe"),
-        "versions": versions("torch", "numpy"),
-    }
-
-    def build(_: Path) -> Mapping[str, Any]:
-        context.progress.note(f"student: trying to export the untrained network to {', '.join(formats)}")
-        return {"failed": failures(sketch, formats)}
-
+def _survived(formats: Sequence[str], tried: Callable[[Sequence[str]], Reasons]) -> dict[str, EdgekdError]:
+    """What fails of the formats; where one of them killed the process of all, each has a process of its own."""
     try:
-        return context.store.get("probe", inputs, build).info["failed"]
+        return {name: getattr(errors, kind)(text) for name, (kind, text) in tried(formats).items()}
     except Died as death:
         if len(formats) == 1:
-            return {formats[0]: ("ExportError", str(death))}
-        return {name: why for one in formats for name, why in _stored(context, sketch, [one]).items()}
+            return {formats[0]: death}
+        return {name: error for one in formats for name, error in _survived([one], tried).items()}
+
+
+def _listed(failed: Mapping[str, EdgekdError]) -> ExportError:
+    """One error of several formats' errors, which is told once where they share it."""
+    what, told = f"the student cannot be exported to {', '.join(failed)}", {str(error) for error in failed.values()}
+    if len(told) == 1:
+        return ExportError(f"{what}: {told.pop()}")
+    return ExportError(what, where="\n            ".join(f"{name}: {one_line(why)}" for name, why in failed.items()))
 
 
 def failures(sketch: Sketch, formats: Sequence[str]) -> Reasons:

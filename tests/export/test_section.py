@@ -75,5 +75,7 @@ def test_whatever_a_converter_raises_is_a_reason(tmp_path: Path) -> None:
         def export(self, program, description, folder, rules) -> Exported:
             raise AssertionError("Number of input tokens (1)\nand a trace")
 
-    with pytest.raises(ExportError, match=r"format test_section failed on this network\n.*Number of input tokens \(1\)$"):
+    with pytest.raises(
+        ExportError, match=r"format test_section failed on this network\n.*Number of input tokens \(1\)$"
+    ):
         export(None, None, Odd(), tmp_path, QuantizationRules())
