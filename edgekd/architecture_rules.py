@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, cast
 
 from edgekd.distill.layer_names import Missing, missing_layers
 from edgekd.distill.loss import Layers, Loss
-from edgekd.errors import MissingBackend, ModelError
+from edgekd.errors import MissingBackend, ModelError, one_line
 from edgekd.export import FORMATS
-from edgekd.recipe_rules import Location, Problem, asks_dynamic, int8_formats, one_line
+from edgekd.recipe_rules import Location, Problem, asks_dynamic, int8_formats
 
 if TYPE_CHECKING:
     from torch import nn

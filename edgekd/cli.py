@@ -14,7 +14,8 @@ from edgekd.errors import EdgekdError, RecipeError
 
 EPILOG = (
     "Exit codes: 0 done; 1 other error; 2 recipe or option; 3 data; 4 model; 5 missing package; 6 target; "
-    "7 store or disk; 8 compression; 9 export; 10 benchmark; 11 a gate was breached; 130 interrupted."
+    "7 store or disk; 8 compression; 9 export, or a file of a run failed; 10 benchmark, or a runtime failed or died of "
+    "a file of a run; 11 a gate was breached; 130 interrupted."
 )
 INTERRUPTED = 130  # what typer returns for Ctrl-C, and what shells report
 CONTINUE = "interrupted; nothing is lost: run the same command again to continue"
@@ -77,6 +78,7 @@ def _print(result: Any, as_json: bool) -> None:
 def check(
     recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a recipe, for editors.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Also try to export the untrained student; seconds.")] = False,
 ) -> None:
     """Report every mistake in a recipe at once, before any work."""
     from edgekd.recipe import load_recipe, recipe_schema
@@ -89,6 +91,10 @@ def check(
     loaded = load_recipe(recipe, layers=True)
     for warning in loaded.recipe.warnings():
         print(f"warning: {warning}", file=sys.stderr)
+    if deep:
+        from edgekd.steps.probe import check_export
+
+        check_export(loaded.recipe)
     print(f"{recipe}: correct; targets: {', '.join(loaded.recipe.targets)}")
 
 

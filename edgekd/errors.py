@@ -8,8 +8,8 @@
     ├── TargetError        6   a target does not exist, or an artifact does not fit it
     ├── StoreError         7   a stored file is damaged, or cannot be written (disk full, no permission)
     ├── CompressError      8   a model cannot be quantized as asked
-    ├── ExportError        9   a file format cannot express the model, or a file is invalid
-    ├── BenchmarkError    10   the measuring agent failed
+    ├── ExportError        9   a file format cannot express the model, or a file is invalid; of a run: a file failed
+    ├── BenchmarkError    10   the measuring agent failed; of a run: of every file that failed, its runtime did
     └── GateFailure       11   everything was built, and a parity, accuracy, latency or memory gate was breached
 
 Ctrl-C exits with 130, as shells do. Every message says what is wrong, where in the user's input, what was received,
@@ -18,8 +18,12 @@ what is accepted, and what to do next.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+BLAMED = re.compile(r'The following call raised this error:\s+File "(.+)", line (\d+), in .+\n\s*(.+)')
 
 
 class EdgekdError(Exception):
@@ -92,6 +96,30 @@ class BenchmarkError(EdgekdError, exit_code=10):
 
 class GateFailure(EdgekdError, exit_code=11):
     """A gate was breached; what was made is kept for inspection."""
+
+
+FILE_ERRORS = (CompressError, ExportError, BenchmarkError, MissingBackend)
+"""What a network, a format or a runtime is to blame for: they end one file, where others would hit every file."""
+
+
+def one_line(error: Exception | str) -> str:
+    """A multi-line message of `EdgekdError` as one line of a listing."""
+    return "; ".join(" ".join(line.split()) for line in str(error).split("\n"))
+
+
+def cause_of(error: BaseException) -> str:
+    """What an exception of another library is about, as one line of at most 300 characters.
+
+    Of a chain, the exception that it began with: converters wrap it in their own, which hold colours, advice and whole
+    graphs. Where torch says which line of the network is to blame, that line.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = COLOURS.sub("", str(error)).strip()
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    first = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    place = BLAMED.search(text)
+    return first[:300] + (f" ({place[1].rpartition('/')[2]}:{place[2]}: {place[3]})" if place else "")
 
 
 def nearest(word: str, names: Iterable[str]) -> str:

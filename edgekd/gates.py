@@ -41,8 +41,10 @@ def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: fl
 
     Returns:
         Rows `{"gate", "where", "limit", "value", "unit", "passed", "reason"}`; `passed` is None where the value was
-        not measured, with the reason.
+        not measured, with the reason. A file that failed before it was scored has none.
     """
+    if artifact.get("failed") and artifact["parity"] is None:
+        return []
     rows: list[dict[str, Any]] = []
     where = f"{artifact['target']}/{artifact['path'].rsplit('/', 1)[-1]}"
     accuracy, measurement = artifact["accuracy"], artifact["measurement"]

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
-from edgekd.errors import GateFailure, StoreError
-from edgekd.export.format import Precision
+from edgekd.errors import BenchmarkError, ExportError, GateFailure, StoreError, one_line
 from edgekd.recipe import Recipe
 from edgekd.report import write
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData, prepare_data
 from edgekd.steps.document import Made, document
-from edgekd.steps.export import Variant, describe, export_files, place_artifact, rules_for
+from edgekd.steps.export import Variant
+from edgekd.steps.make import make
 from edgekd.steps.networks import FloatModel
+from edgekd.steps.probe import plan, probe
 from edgekd.steps.safeguards import after_teaching, before_teaching
 from edgekd.steps.school import School
-from edgekd.steps.verify import measure, verify
 from edgekd.target import Target
 from edgekd.tune.found import found_for
 
-QUANTIZED: Sequence[Precision] = ("int8",)
 Until = Literal["distill", "compress", "export", "report"]
 
 
@@ -45,26 +45,27 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
     """Teacher and data in; distilled, quantized, exported, verified, measured and reported artifacts out.
 
     Raises:
+        ExportError: the untrained student cannot be exported to any format, and nothing was trained; or everything
+            else was made and written, and a file could not be made.
+        BenchmarkError: every file was made, the report is written, and a runtime failed or died of a file.
         GateFailure: everything was made and written, and a gate was breached.
     """
     _writable(out)
     data = prepare_data(context)
+    known = {} if until == "distill" else probe(context, len(data.entry.info["classes"]), targets)
     school = train_models(context, data)
     models = school.models
     if until == "distill":
         return Result(out, None, {})
-    if until == "compress":
-        for variant in (variant for target in targets for variant in variants(context.recipe, models, target)):
-            if variant.precision == "int8":
-                describe(context, data, variant.source, rules_for(variant.target, variant.format_name))
-        return Result(out, None, {})
-    made = list(make_artifacts(context, data, models, out, targets, check=until == "report"))
-    if until == "export":
+    wanted = [variant for target in targets for variant in variants(context.recipe, models, target)]
+    made = [make(context, data, variant, out / variant.path, until, known) for variant in wanted]
+    if until != "report":
+        _raise_at_end(made)
         return Result(out, None, {})
     search = found_for(out, context.recipe, data.digest, school.teachers, context.progress.note)
     numbers = document(context, school, made, targets, search)
     reports = write(numbers, out)
-    _raise_on_breach(numbers, reports)
+    _raise_at_end(made, numbers["gates"], reports)
     return Result(out, numbers, reports)
 
 
@@ -85,44 +86,11 @@ def train_models(context: Context, data: PreparedData) -> School:
     return school
 
 
-def make_artifacts(
-    context: Context,
-    data: PreparedData,
-    models: Sequence[FloatModel],
-    out: Path,
-    targets: Sequence[Target],
-    *,
-    check: bool,
-) -> Iterator[Made]:
-    """Every artifact: exported, placed in the run's folder, verified, and timed where this machine is its target."""
-    for variant in (variant for target in targets for variant in variants(context.recipe, models, target)):
-        folder = out / variant.target.name / variant.name
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        files = export_files(context, data, variant)
-        artifact = place_artifact(context, data, variant, files, folder)
-        if check:
-            verification = verify(context, data, variant, artifact, folder)
-            measurement = measure(context, data, variant, artifact, folder)
-            path = f"{variant.target.name}/{variant.name}"
-            misfits = variant.target.check(artifact)
-            yield Made(artifact, path, verification, measurement, variant.source, misfits)
-
-
 def variants(recipe: Recipe, models: Sequence[FloatModel], target: Target) -> Iterator[Variant]:
-    """What to make for a target: the student in the recipe's formats, or in those the target prefers and runs.
-
-    The quantized-teacher baseline comes in INT8 only: its float accuracy is the teacher's own.
-    """
-    asked = "precisions" in recipe.export.model_fields_set or recipe.compress is not None
-    precisions: Sequence[Precision] = recipe.export.precisions if asked else ["float32"]
-    formats = recipe.export.formats or target.format_names()
-    baseline = recipe.distill is not None and "quantized_teacher" in recipe.distill.baselines
-    for role in ("student", "teacher") if baseline else ("student",):
+    """What to make for a target of the trained networks."""
+    for role, format_name, precision in plan(recipe, target):
         source = next(model for model in models if model.role == role)
-        for format_name in formats:
-            for precision in precisions if role == "student" else QUANTIZED:
-                if not target.format_reasons(format_name, precision):
-                    yield Variant(source, target, format_name, precision)
+        yield Variant(source, target, format_name, precision)
 
 
 def _writable(out: Path) -> None:
@@ -137,15 +105,22 @@ def _writable(out: Path) -> None:
         ) from error
 
 
-def _raise_on_breach(numbers: dict[str, Any], reports: dict[str, Path]) -> None:
-    breached = [row for row in numbers["gates"] if row["passed"] is False]
-    if breached:
-        rows = [f"{row['where']}: {_figures(row)}" for row in breached]
-        raise GateFailure(
-            f"{len(breached)} of {len(numbers['gates'])} gates breached",
-            where="\n            ".join(rows),
-            hint=f"look at {reports.get('html', 'the report')}; everything that was made is kept there",
-        )
+def _raise_at_end(
+    made: Sequence[Made], gates: Sequence[dict[str, Any]] = (), reports: Mapping[str, Path] = MappingProxyType({})
+) -> None:
+    """Files that failed decide the exit code, those that could not be made first; breached gates are told with them."""
+    failed = [(item.variant.path, item.failed) for item in made if item.failed is not None]
+    breached = [row for row in gates if row["passed"] is False]
+    if not failed and not breached:
+        return
+    died = all(isinstance(error, BenchmarkError) for _, error in failed)
+    kind = GateFailure if not failed else BenchmarkError if died else ExportError
+    told = [f"{len(failed)} of {len(made)} files failed"] if failed else []
+    told += [f"{len(breached)} of {len(gates)} gates breached"] if breached else []
+    rows = [f"{path}: {one_line(error)}" for path, error in failed]
+    rows += [f"{row['where']}: {_figures(row)}" for row in breached]
+    kept = f"look at {reports['html']}; everything" if "html" in reports else "everything else"
+    raise kind(" and ".join(told), where="\n            ".join(rows), hint=f"{kept} that was made is kept there")
 
 
 def _figures(gate: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from edgekd.errors import MissingBackend, TargetError, nearest
+from edgekd.errors import MissingBackend, TargetError, nearest, one_line
 from edgekd.export import FORMATS
 from edgekd.target import Target
 
@@ -33,11 +33,6 @@ class Problem:
         """`distill.losses[1].kl.temperature`."""
         text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.location)
         return text.removeprefix(".") or "(top)"
-
-
-def one_line(error: Exception) -> str:
-    """A multi-line message of `EdgekdError` as one line of a listing."""
-    return "; ".join(" ".join(line.split()) for line in str(error).split("\n"))
 
 
 def combination_problems(recipe: Recipe | None, raw: Mapping[str, Any]) -> list[Problem]:

@@ -76,3 +76,14 @@ def test_a_budget_that_could_not_be_measured_says_why() -> None:
     gates = judge(GatesSection(latency_p50_ms=1, peak_rss_bytes=1), row, 0.9)
     found = {gate["gate"]: gate["reason"] for gate in gates if gate["passed"] is None}
     assert found == {"latency": "9 threads on 2 cores", "memory": "no VmHWM"}
+
+
+def test_a_file_that_failed_before_it_was_scored_has_no_gates() -> None:
+    nothing = {"parity": None, "accuracy": None, "measurement": None, "not_measured": "the file failed"}
+    assert judge(GatesSection(latency_p50_ms=1.0), artifact(failed="killed by SIGSEGV", **nothing), 0.9) == []
+    died_later = artifact(failed="killed by SIGSEGV", measurement=None, not_measured="the file failed")
+    assert verdicts(GatesSection(latency_p50_ms=1.0), died_later) == {
+        "parity": True,
+        "accuracy_drop": True,
+        "latency": None,
+    }

@@ -7,6 +7,7 @@ batch normalisation is folded into the convolution or linear layer before it (`n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
@@ -19,7 +20,7 @@ from edgekd.compress.inplace import functionalise
 from edgekd.compress.nodes import attribute, layer_name, operator_type
 from edgekd.compress.norms import fold_norms
 from edgekd.compress.visit import Visitor
-from edgekd.errors import CompressError
+from edgekd.errors import CompressError, EdgekdError, cause_of
 from edgekd.models.modules import evaluating
 
 aten: Any = torch.ops.aten
@@ -35,6 +36,9 @@ IDENTITIES = {
     aten.alias.default,
     aten.lift_fresh_copy.default,
 }
+
+# torch's word for it, with the names of `_free_axes`.
+BUILT_IN = re.compile(r"You marked (batch|tokens) as dynamic but your code specialized it to be a constant \((\d+)\)")
 
 # What the inputs are called in every file.
 IMAGE_INPUTS = ("input",)
@@ -169,13 +173,10 @@ def _capture(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | No
         traced = tuple(torch.cat([tensor, tensor], 1) for tensor in traced)
     try:
         exported = torch.export.export(model, traced, dynamic_shapes=_free_axes(len(traced), max_tokens))
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise CompressError(
-            "the network cannot be captured by torch.export with a free batch size"
-            + ("" if max_tokens is None else " and a free number of tokens"),
-            received=str(error).strip().split("\n")[0][:300],
-            accepted="a network whose control flow does not depend on the values or the number of its inputs",
-        ) from error
+    except (EdgekdError, OSError, MemoryError):
+        raise
+    except Exception as error:  # the border to the network's own code, and to torch's capture of it
+        raise _refusal(error, max_tokens) from error
     results = exported.graph_signature.user_outputs
     if len(results) != 1:
         raise CompressError("the network must return one tensor of logits", received=f"{len(results)} outputs")
@@ -183,6 +184,24 @@ def _capture(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | No
     module.graph.set_codegen(CodeGen())
     _flatten_output(module.graph)
     return module
+
+
+def _refusal(error: Exception, max_tokens: int | None) -> CompressError:
+    """Why a network cannot be captured; a size that is built into it is told as such."""
+    free = "a free batch size" + ("" if max_tokens is None else " and a free number of tokens")
+    if built_in := BUILT_IN.search(str(error)):
+        what = {"batch": "batch size", "tokens": "number of tokens"}[built_in[1]]
+        return CompressError(
+            f"the network has a {what} built in: it takes {built_in[2]} alone, the {what} that it was tried with",
+            accepted=free,
+            hint="where the network reshapes, expands or creates a tensor, or loops over one, take the size from its "
+            "input: x.reshape(x.shape[0], -1) in place of x.reshape(8, -1)",
+        )
+    return CompressError(
+        f"the network cannot be captured by torch.export with {free}",
+        received=cause_of(error),
+        accepted="a network whose control flow does not depend on the values or the number of its inputs",
+    )
 
 
 def _flatten_output(graph: fx.Graph) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edgekd.errors import ExportError, nearest
+from edgekd.errors import EdgekdError, ExportError, cause_of, nearest
 from edgekd.export.format import FORMATS, Exported, Format, Precision
 
 if TYPE_CHECKING:
@@ -70,7 +70,14 @@ def export(
             accepted=", ".join(method.precisions),
         )
     folder.mkdir(parents=True, exist_ok=True)
-    exported = method.export(program, description, folder, rules)
+    try:
+        exported = method.export(program, description, folder, rules)
+    except (EdgekdError, OSError, MemoryError):
+        raise
+    except Exception as error:  # the border to converters, which share no base class of what they raise
+        raise ExportError(
+            f"the format {method.method_name} failed on this network", received=cause_of(error)
+        ) from error
     if not (folder / exported.entry).is_file():
         raise ExportError(f"the format {method.method_name} did not write its entry file", where=exported.entry)
     return exported

@@ -12,6 +12,7 @@ from typing import Any
 from edgekd.backends import need
 from edgekd.errors import ExportError
 from edgekd.export.onnx_file import onnx_module
+from edgekd.isolated import isolated
 
 # Operators that multiply: these decide the latency, and must be integers where the description says so.
 HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -95,6 +96,10 @@ class Kernels:
 
 def onnxruntime_kernels(path: Path) -> Kernels:
     """What ONNX Runtime's CPU provider executes after all its graph optimizations."""
+    return isolated("ONNX Runtime", _opened_in_onnxruntime, path)
+
+
+def _opened_in_onnxruntime(path: Path) -> Kernels:
     ort: Any = need("onnxruntime", extra="onnx")
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
@@ -121,8 +126,14 @@ def count_onnx(model: Any) -> Kernels:
 _OPENVINO = {"Convolution": "Conv", "Deconvolution": "ConvTranspose", "FullyConnected": "MatMul", "MatMul": "MatMul"}
 
 
-def openvino_kernels(compiled: Any) -> Kernels:
+def openvino_kernels(path: Path, config: Mapping[str, Any]) -> Kernels:
     """What OpenVINO's CPU plugin executes: `Gemm` counts as `MatMul`, additions are part of their convolution."""
+    return isolated("OpenVINO", _compiled_by_openvino, path, config)
+
+
+def _compiled_by_openvino(path: Path, config: Mapping[str, Any]) -> Kernels:
+    ov: Any = need("openvino", extra="openvino")
+    compiled = ov.Core().compile_model(str(path), "CPU", config)
     integer: list[str] = []
     floating: list[str] = []
     for layer in compiled.get_runtime_model().get_ordered_ops():

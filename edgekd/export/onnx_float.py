@@ -11,7 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, cast
 
 from edgekd.backends import need
-from edgekd.errors import ExportError
+from edgekd.errors import ExportError, cause_of
 from edgekd.export.onnx_file import check_onnx, drop_unused, onnx_module, strip
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def _export(program: Program) -> Any:
                 verbose=False,
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0][:300]
-        raise ExportError("the network cannot be written as ONNX", received=reason) from error
+        raise ExportError("the network cannot be written as ONNX", received=cause_of(error)) from error
     if exported is None:
         raise ExportError("torch's ONNX exporter returned nothing")
     model: Any = exported.model_proto

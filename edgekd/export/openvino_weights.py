@@ -11,7 +11,7 @@ weights: the file is small there, but not fast.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ from edgekd.backends import need
 from edgekd.compress import affine
 from edgekd.errors import ExportError
 from edgekd.export.formats.openvino import OpenVino
-from edgekd.export.onnx_graph import BoundGraph
+
+if TYPE_CHECKING:
+    from edgekd.export.onnx_graph import BoundGraph
 
 GROUP = OpenVino.dynamic_group
 PROPERTY = "DYNAMIC_QUANTIZATION_GROUP_SIZE"
@@ -75,8 +77,9 @@ def compress_weights(model: Any, graph: BoundGraph, bits: Literal[7, 8]) -> int:
     return count
 
 
-def quantizes_activations(ov: Any, path: Path, sample: list[NDArray[Any]]) -> bool:
+def quantizes_activations(path: Path, sample: list[NDArray[Any]]) -> bool:
     """The plugin of this machine really quantizes them: without, it gives another answer."""
+    ov: Any = need("openvino", extra="openvino")
     answers = [
         ov.Core().compile_model(str(path), "CPU", {**COMPILE, "INFERENCE_NUM_THREADS": 1, PROPERTY: group})(sample)[0]
         for group in (0, GROUP)

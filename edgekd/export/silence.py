@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Generator
 from pathlib import Path
 
-from edgekd.errors import ExportError
+from edgekd.errors import ExportError, cause_of
 
 # Enough for the reason, which converters print last.
 SHOWN_LINES = 12
@@ -35,8 +35,7 @@ def silenced(what: str, *failures: type[Exception]) -> Generator[None]:
         except failures as error:
             sink.seek(0)
             printed = sink.read().decode("utf-8", "replace").splitlines()[-SHOWN_LINES:]
-            reason = str(error).strip().split("\n")[0][:300] or type(error).__name__
-            raise ExportError(f"{what} failed", received="\n            ".join([reason, *printed])) from error
+            raise ExportError(f"{what} failed", received="\n            ".join([cause_of(error), *printed])) from error
 
 
 @contextlib.contextmanager

@@ -12,11 +12,20 @@ from edgekd.report.intervals import difference
 
 
 def headline(document: Document) -> str:
-    """The one sentence at the top: what the student keeps, and what INT8 brings."""
-    return f"{_student(document)}; {_int8(document)}."
+    """The one sentence at the top: what the student keeps, what INT8 brings, and which files failed."""
+    names = [f"{file.label} for {file.target}" for file in document.artifacts if file.failed]
+    shown = f" ({', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''})"
+    failed = f"; {_failed(document)}{shown}" if names else ""
+    return f"{_student(document)}; {_int8(document)}{failed}."
 
 
 def verdict(document: Document) -> Paragraph:
+    """Whether files failed, and what the gates say."""
+    gates, failed = _gates(document), _failed(document)
+    return Paragraph(f"{failed}. {gates.text}", "bad") if failed else gates
+
+
+def _gates(document: Document) -> Paragraph:
     """What the gates say, failures first."""
     total = len(document.gates)
     gates = "1 gate" if total == 1 else f"{total} gates"
@@ -72,12 +81,18 @@ def _size(student: Network, teacher: Network) -> str:
     return f" with {units.share(student.parameters / teacher.parameters)} of its parameters"
 
 
+def _failed(document: Document) -> str:
+    """How many files could not be made or run; empty where all could."""
+    failed = sum(bool(file.failed) for file in document.artifacts)
+    return f"{failed} of {len(document.artifacts)} files failed" if failed else ""
+
+
 def _int8_files(document: Document, model: str) -> list[Exported]:
     return [file for file in document.artifacts if file.precision == "int8" and file.model == model]
 
 
 def _int8(document: Document) -> str:
-    files = _int8_files(document, "student")
+    files = [file for file in _int8_files(document, "student") if not file.failed]
     if not files:
         return "no INT8 file of the student was made"
     pairs = [pair for pair in speed_ups(document) if pair.int8.model == "student"]

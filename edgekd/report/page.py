@@ -13,6 +13,7 @@ from edgekd.report.sections import (
     comparison,
     data,
     environment,
+    failures,
     gates,
     quality,
     search,
@@ -26,7 +27,8 @@ MAIN = (comparison, accuracy_latency, quality, targets, training, search, temper
 
 def build(document: Document) -> Page:
     """The whole report in blocks; a section with nothing to say is left out."""
-    sections = (gates.section(document), _warnings(document), *(module.section(document) for module in MAIN))
+    first = (failures.section(document), gates.section(document), _warnings(document))
+    sections = (*first, *(module.section(document) for module in MAIN))
     return Page(
         document.name,
         headline(document),

@@ -95,6 +95,7 @@ def render_again(run: Path) -> dict[str, Path]:
         path = run / row["path"] / MEASUREMENT
         if path.is_file():
             row.update(measurement=json.loads(path.read_text(encoding="utf-8")), not_measured=None)
+            row["failed"] = None if row["parity"] else row.get("failed")
     section = GatesSection.model_validate(numbers["recipe"].get("gates") or {})
     accuracies: dict[str, float | None] = {
         role: None if model["accuracy"] is None else model["accuracy"]["value"] for role, model in models.items()

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from edgekd.artifact import Artifact
 from edgekd.benchmark.machine import environment
 from edgekd.benchmark.metrics import accuracy, agreement, mean_cosine, quality
+from edgekd.errors import EdgekdError
+from edgekd.export import FORMATS
 from edgekd.gates import judge
 from edgekd.report.compare import slower_than_float
 from edgekd.report.document import TEACHING, Document
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
 from edgekd.steps.evaluate import CENTROIDS, class_logits, test_logits
+from edgekd.steps.export import Variant
 from edgekd.steps.networks import Ensemble, FloatModel
 from edgekd.steps.school import School
 from edgekd.steps.verify import LOGITS
@@ -28,18 +31,23 @@ from edgekd.target import Target
 
 MISFIT = "fits_target"
 """The gate of a file that its board cannot run."""
+FAILED = "the file failed; the reason is among the failed files"
 
 
 @dataclass(frozen=True)
 class Made:
-    """An artifact in the run's folder with what was found out about it."""
+    """A variant, as far as it came: its artifact in the run's folder, what was found out, and what ended it."""
 
-    artifact: Artifact
-    path: str
-    verification: Entry
-    measurement: Entry | str
-    reference: FloatModel
-    misfits: list[str]
+    variant: Variant
+    artifact: Artifact | None = None
+    verification: Entry | None = None
+    measurement: Entry | str | None = None
+    failed: EdgekdError | None = None
+
+    @property
+    def misfits(self) -> list[str]:
+        """Why the file does not fit its board."""
+        return [] if self.artifact is None else self.variant.target.check(self.artifact)
 
 
 def document(
@@ -57,7 +65,7 @@ def document(
     artifacts = [_artifact_row(data, item, teacher) for item in made]
     gates = [_misfit_row(item) for item in made if item.misfits]
     for item, artifact in zip(made, artifacts, strict=True):
-        gates += judge(context.recipe.gates, artifact, item.reference.evaluation.info["accuracy"])
+        gates += judge(context.recipe.gates, artifact, item.variant.source.evaluation.info["accuracy"])
     numbers: dict[str, Any] = {
         "report_version": 1,
         "name": context.recipe.name,
@@ -122,36 +130,49 @@ def _compared(
 
 
 def _artifact_row(data: PreparedData, item: Made, teacher: FloatModel | Ensemble | None) -> dict[str, Any]:
-    artifact, checked = item.artifact, item.verification.info
-    measured = item.measurement
-    logits = np.load(item.verification.folder / LOGITS)
-    scored, labels = class_logits(data, item.reference.evaluation, logits)
+    variant, artifact, measured = item.variant, item.artifact, item.measurement
+    row: dict[str, Any] = {
+        "target": variant.target.name,
+        "model": variant.source.role,
+        "format": variant.format_name,
+        "precision": variant.precision,
+        "runtime": FORMATS.load(variant.format_name).runtime,
+        "path": variant.path,
+        "failed": None if item.failed is None else str(item.failed),
+        "not_measured": measured if isinstance(measured, str) else None if item.failed is None else FAILED,
+        **dict.fromkeys(("accuracy", "parity", "measurement")),
+    }
+    if artifact is not None:
+        kept = {"quantization": artifact.quantization, "notes": artifact.notes}
+        row |= {"size_bytes": model_size_bytes(artifact), **kept}
+    if item.verification is not None:
+        row |= _verified(data, variant.source, item.verification, teacher)
+    if isinstance(measured, Entry):
+        row["measurement"] = measured.info
+    return row
+
+
+def _verified(
+    data: PreparedData, source: FloatModel, verification: Entry, teacher: FloatModel | Ensemble | None
+) -> dict[str, Any]:
+    """What a file's answers are worth, and how far they are from its network's."""
+    logits, checked = np.load(verification.folder / LOGITS), verification.info
+    scored, labels = class_logits(data, source.evaluation, logits)
     return {
-        "target": artifact.target,
-        "model": artifact.model,
-        "format": artifact.format,
-        "precision": artifact.precision,
-        "runtime": artifact.runtime,
-        "path": item.path,
-        "size_bytes": model_size_bytes(artifact),
         "accuracy": {
             "value": accuracy(scored, labels),
             "samples": len(labels),
             "arithmetic": checked["arithmetic"],
             "runtime": checked["runtime"],
         },
-        **_compared(data, item.reference.evaluation, logits, teacher),
+        **_compared(data, source.evaluation, logits, teacher),
         "parity": checked["parity"],
         "alone": checked["alone"],
-        "quantization": artifact.quantization,
-        "measurement": None if isinstance(measured, str) else measured.info,
-        "not_measured": measured if isinstance(measured, str) else None,
-        "notes": artifact.notes,
     }
 
 
 def _misfit_row(item: Made) -> dict[str, Any]:
-    row = {"gate": MISFIT, "where": item.path, "limit": None, "value": None, "unit": "", "passed": False}
+    row = {"gate": MISFIT, "where": item.variant.path, "limit": None, "value": None, "unit": "", "passed": False}
     return {**row, "reason": "; ".join(item.misfits)}
 
 

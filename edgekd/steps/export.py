@@ -55,6 +55,11 @@ class Variant:
         plain = f"{self.format_name}-{self.precision}"
         return plain if self.source.role == "student" else f"{self.source.role}-{plain}"
 
+    @property
+    def path(self) -> str:
+        """Its folder below the run's."""
+        return f"{self.target.name}/{self.name}"
+
 
 def rules_for(target: Target, format_name: str) -> QuantizationRules:
     """What the board's arithmetic and the format's grid impose together."""

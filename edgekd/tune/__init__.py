@@ -83,7 +83,9 @@ def tune(
 def search(job: Job, progress: Progress, workers: int = 1) -> dict[str, Any]:
     """Does what is left of the search's trials; keeps what was found, the report document's `search` part."""
     from edgekd.steps.data import prepare_data
+    from edgekd.steps.probe import probe
     from edgekd.steps.safeguards import before_teaching
+    from edgekd.target import Target
     from edgekd.tune.found import keep
     from edgekd.tune.study import counted, locked, own_values, recover, repair
     from edgekd.tune.summary import summary, winner_of
@@ -92,6 +94,7 @@ def search(job: Job, progress: Progress, workers: int = 1) -> dict[str, Any]:
     recipe, context = job.loaded.recipe, job.context(progress)
     with locked(job.folder / "lock") as lock:
         whole = prepare_data(context)
+        probe(context, len(whole.entry.info["classes"]), [*map(Target.load, recipe.targets)])
         data, teachers = job.prepared(progress)
         repair(job.folder)
         study = job.study(data, teachers)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgekd.compress.fold import Program, fold
 from edgekd.errors import CompressError
@@ -202,3 +203,42 @@ def test_names_the_layer_with_nan_weights():
 def test_refuses_a_probe_that_is_no_image_batch(small):
     with pytest.raises(CompressError, match="probe batch"):
         fold(small, (torch.randn(3, 8, 8),))
+
+
+class Middle(nn.Module):
+    """A convolution, something odd, and a classifier."""
+
+    def __init__(self, odd: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.fc, self.odd = nn.Conv2d(1, 8, 3), nn.Linear(8, 10), odd
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.odd(self.conv(x).mean((2, 3))))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        lambda x: x.reshape(8, -1),
+        lambda x: torch.stack([row * 2 for row in x]),
+        lambda x: torch.cat([x, torch.zeros(8, 1)], 1)[:, :8],
+    ],
+)
+def test_a_batch_size_that_is_built_in_is_told_as_such(odd: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(CompressError, match="the network has a batch size built in: it takes 8 alone") as caught:
+        fold(Middle(odd), (torch.randn(8, 1, 5, 5),))
+    assert "x.reshape(x.shape[0], -1)" in str(caught.value)
+
+
+def test_the_line_that_torch_blames_is_told_without_its_graph() -> None:
+    def choose(x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else x * 2
+
+    with pytest.raises(CompressError, match=r"test_fold.py:\d+: return x if x.sum\(\) > 0") as caught:
+        fold(Middle(choose), (torch.randn(8, 1, 5, 5),))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_whatever_a_network_raises_is_a_reason() -> None:
+    with pytest.raises(CompressError, match="AttributeError: .* has no attribute 'nothing'"):
+        fold(Middle(lambda x: x.nothing), (torch.randn(8, 1, 5, 5),))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from edgekd.compress.rules import QuantizationRules
 from edgekd.errors import ExportError
 from edgekd.export import FORMATS, Exported, ExportSection, Format, export
 
@@ -64,3 +65,17 @@ def test_a_precision_that_a_format_lacks_is_refused(program, description, tmp_pa
         export(program, description, FloatOnly(), tmp_path, None)  # type: ignore[arg-type]
     with pytest.raises(ExportError, match="did not write its entry"):
         export(program, None, FloatOnly(), tmp_path, None)  # type: ignore[arg-type]
+
+
+def test_whatever_a_converter_raises_is_a_reason(tmp_path: Path) -> None:
+    class Odd(Format):
+        def identity(self) -> dict[str, object]:
+            return {}
+
+        def export(self, program, description, folder, rules) -> Exported:
+            raise AssertionError("Number of input tokens (1)\nand a trace")
+
+    with pytest.raises(
+        ExportError, match=r"format test_section failed on this network\n.*Number of input tokens \(1\)$"
+    ):
+        export(None, None, Odd(), tmp_path, QuantizationRules())

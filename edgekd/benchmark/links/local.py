@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgekd.benchmark.link import AGENT, Job, Link, raise_agent_error
 from edgekd.errors import BenchmarkError
+from edgekd.isolated import last_lines, signal_of
 
 if TYPE_CHECKING:
     from edgekd.target import Target
-
-STDERR_LINES = 12
 
 
 class Local(Link):
@@ -33,10 +32,9 @@ class Local(Link):
             path = Path(folder) / "job.json"
             path.write_text(json.dumps(job.to_json()), encoding="utf-8")
             code, out, err = _call([sys.executable, str(AGENT), str(path), "--follow"], time_limit_s, job.artifact)
-        tail = "\n    ".join(err.strip().splitlines()[-STDERR_LINES:])
-        if code < 0:
-            name = signal.Signals(-code).name
-            raise BenchmarkError(f"the measuring agent was killed by {name}", where=job.artifact, received=tail or None)
+        tail = last_lines(err)
+        if (name := signal_of(code)) is not None:
+            raise BenchmarkError(f"the measuring agent was killed by {name}", where=job.artifact, received=tail)
         try:
             answer = json.loads(out)
         except json.JSONDecodeError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from edgekd.backends import need, versions
 from edgekd.errors import ExportError
 from edgekd.export.format import Exported, Format, dynamic_notes, weight_bits
+from edgekd.isolated import isolated
 
 if TYPE_CHECKING:
     from edgekd.compress.description import Description
@@ -57,7 +58,7 @@ class OpenVino(Format):
             save_onnx(model, path)
             _convert(ov, path, folder / ENTRY, graph if is_dynamic else None, notes.get("weight_bits", 8))
         if description is not None:
-            notes |= _kernel_notes(ov, folder / ENTRY, counts, program if is_dynamic else None)
+            notes |= _kernel_notes(folder / ENTRY, counts, program if is_dynamic else None)
         return exported(model, ENTRY, notes)
 
 
@@ -79,16 +80,17 @@ def _quantized(
     return placed.model, placed.counts, {"weight_bits": bits, "left_float": placed.left, **notes}
 
 
-def _kernel_notes(ov: Any, path: Path, counts: Mapping[str, int], dynamic: Program | None) -> dict[str, Any]:
+def _kernel_notes(path: Path, counts: Mapping[str, int], dynamic: Program | None) -> dict[str, Any]:
     """What the plugin executes; INT8 weights whose activations it does not quantize (`dynamic`) count as float."""
     from edgekd.compress.tensors import as_numpy
     from edgekd.export.kernels import openvino_kernels
     from edgekd.export.openvino_weights import COMPILE, quantizes_activations
 
     config = {"INFERENCE_NUM_THREADS": 1, **({} if dynamic is None else COMPILE)}
-    kernels = openvino_kernels(ov.Core().compile_model(str(path), "CPU", config))
-    if dynamic is not None and not quantizes_activations(ov, path, [as_numpy(item) for item in dynamic.sample(0)]):
-        kernels = kernels.in_float()
+    kernels = openvino_kernels(path, config)
+    if dynamic is not None:
+        sample = [as_numpy(item) for item in dynamic.sample(0)]
+        kernels = kernels if isolated("OpenVINO", quantizes_activations, path, sample) else kernels.in_float()
     # Only the x86 plugin computes every convolution in integers; elsewhere the count says nothing about x86.
     unfused = kernels.require(_as_counted(counts), "OpenVINO") if _is_x86() else {}
     unfused = {kind: count for kind, count in unfused.items() if kind == "MatMul"}
@@ -104,8 +106,9 @@ def _convert(ov: Any, source: Path, target: Path, graph: BoundGraph | None, bits
         # Not convert_model: it gives the same kernels, takes 8 times as long and sends telemetry.
         model = ov.Core().read_model(str(source))
     except RuntimeError as error:
-        reason = str(error).strip().split("\n")[-1][:300]
-        raise ExportError("OpenVINO cannot convert the network", received=reason) from error
+        # A log whose last line is the reason, and a summary whose last line is the operator.
+        parts = [part.strip().split("\n")[-1][:300] for part in str(error).split("\nSummary:")]
+        raise ExportError("OpenVINO cannot convert the network", received="; ".join(parts)) from error
     if graph is not None:
         compress_weights(model, graph, bits)
     settle(model)

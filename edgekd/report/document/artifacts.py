@@ -78,6 +78,7 @@ class Exported(Reasoned):
     Attributes:
         parity: the file's answers against the torch model's.
         alone: its answers to single samples against those that it gives in batches.
+        failed: why it could not be made, or its runtime did not run it; None: neither.
         not_measured: why accuracy, parity or measurement are None.
     """
 
@@ -87,6 +88,7 @@ class Exported(Reasoned):
     precision: str
     runtime: str
     path: str
+    failed: str | None = None
     size_bytes: int | None = None
     accuracy: Accuracy | None = None
     agreement_with_teacher: Fraction | None = None

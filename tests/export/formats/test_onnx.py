@@ -171,3 +171,13 @@ def test_everything_kept_leaves_nothing_to_quantize(program, description, write)
 def test_the_checker_accepts_it(program, description, write) -> None:
     exported, folder = write("onnx", program, description)
     onnx.checker.check_model(str(folder / exported.entry), full_check=True)
+
+
+def test_an_operator_that_onnx_has_not_is_named(write) -> None:
+    class Inverse(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.erfinv(torch.tanh(x.mean((2, 3))))
+
+    with pytest.raises(ExportError, match=r"received: DispatchError: No ONNX function found for .*erf_inv") as caught:
+        write("onnx", fold(Inverse(), (torch.randn(8, 3, 8, 8),)), None)
+    assert "\x1b" not in str(caught.value)
