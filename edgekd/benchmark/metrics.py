@@ -1,8 +1,9 @@
-"""What logits are worth: accuracy, macro-F1, calibration error, the worst classes, agreement. Pure numpy.
+"""What logits are worth: accuracy, macro-F1, recall, calibration error, the worst classes, agreement. Pure numpy.
 
 With N samples, K classes, and for class k its true positives TP_k, false positives FP_k and false negatives FN_k:
 
     macro-F1           = mean over k of  2 TP_k / (2 TP_k + FP_k + FN_k)
+    balanced accuracy  = mean over k of  TP_k / (TP_k + FN_k)
     calibration error  = sum over bins m of  |B_m| / N * | accuracy(B_m) - mean confidence(B_m) |
 
 Confidence is the largest probability; bin m of M holds the samples with confidence in ((m - 1) / M, m / M].
@@ -54,6 +55,13 @@ def macro_f1(logits: NDArray[Any], labels: NDArray[np.int64], classes: int) -> f
     return float((2 * right[met] / ends[met]).mean())
 
 
+def recalls(logits: NDArray[Any], labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """`(K,)` share of each class's samples that are found, in [0, 1]; not a number for a class without samples."""
+    right = np.bincount(labels[_top1(logits, len(labels)) == labels], minlength=classes)
+    own = np.bincount(labels, minlength=classes)
+    return np.where(own > 0, right / np.maximum(own, 1), np.nan)
+
+
 def calibration_error(logits: NDArray[Any], labels: NDArray[np.int64], bins: int = 15) -> float:
     """Expected calibration error of softmax(logits), in [0, 1]: how far confidence is from accuracy."""
     right = _top1(logits, len(labels)) == labels
@@ -85,8 +93,12 @@ def quality(
     logits: NDArray[Any], labels: NDArray[np.int64], classes: Sequence[str], *, probabilities: bool = True
 ) -> dict[str, Any]:
     """All of the above but the agreement; no calibration error where the logits are no log-probabilities."""
+    found = recalls(logits, labels, len(classes))
     return {
         "macro_f1": macro_f1(logits, labels, len(classes)),
+        "balanced_accuracy": float(np.nanmean(found)),
+        "classes_met": int(np.isfinite(found).sum()),
+        "never_found": [name for name, recall in zip(classes, found, strict=True) if recall == 0],
         "calibration_error": calibration_error(logits, labels) if probabilities else None,
         "worst_classes": worst_classes(logits, labels, classes),
     }

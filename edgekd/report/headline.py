@@ -9,6 +9,7 @@ from edgekd.report.document import Document
 from edgekd.report.document.artifacts import Exported
 from edgekd.report.document.networks import Accuracy, Network
 from edgekd.report.intervals import difference
+from edgekd.report.recall import blind_spots
 
 
 def headline(document: Document) -> str:
@@ -20,9 +21,10 @@ def headline(document: Document) -> str:
 
 
 def verdict(document: Document) -> Paragraph:
-    """Whether files failed, and what the gates say."""
-    gates, failed = _gates(document), _failed(document)
-    return Paragraph(f"{failed}. {gates.text}", "bad") if failed else gates
+    """Whether files failed, what the gates say, and what a good accuracy hides."""
+    gates, failed, hidden = _gates(document), _failed(document), " ".join(blind_spots(document))
+    text = " ".join(filter(None, (f"{failed}." if failed else "", hidden, gates.text)))
+    return Paragraph(text, "bad" if failed else "warn" if hidden and gates.tone == "good" else gates.tone)
 
 
 def _gates(document: Document) -> Paragraph:

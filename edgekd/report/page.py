@@ -8,6 +8,7 @@ from edgekd.report.blocks import Bullets, Code, Details, Page, Paragraph, Sectio
 from edgekd.report.compare import slower_than_float
 from edgekd.report.document import Document
 from edgekd.report.headline import findings, headline, verdict
+from edgekd.report.recall import blind_spots
 from edgekd.report.sections import (
     accuracy_latency,
     comparison,
@@ -40,7 +41,7 @@ def build(document: Document) -> Page:
 
 def _warnings(document: Document) -> Section | None:
     """Every warning of the run, the data and the calibration set, each once; those among the findings stay there."""
-    told = slower_than_float(document)
+    told = [*slower_than_float(document), *blind_spots(document)]
     found = tuple(text for text in document.all_warnings() if text not in told)
     return Section("warnings", "Warnings", (Bullets(found, "warn"),)) if found else None
 

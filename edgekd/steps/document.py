@@ -19,6 +19,7 @@ from edgekd.export import FORMATS
 from edgekd.gates import judge
 from edgekd.report.compare import slower_than_float
 from edgekd.report.document import TEACHING, Document
+from edgekd.report.recall import blind_spots
 from edgekd.steps.context import Context
 from edgekd.steps.data import PreparedData
 from edgekd.steps.evaluate import CENTROIDS, class_logits, test_logits
@@ -87,7 +88,8 @@ def document(
             *facts["calibration"]["warnings"],
         ],
     }
-    numbers["warnings"] += slower_than_float(Document.parse(numbers))
+    parsed = Document.parse(numbers)
+    numbers["warnings"] += [*blind_spots(parsed), *slower_than_float(parsed)]
     return numbers
 
 

@@ -36,6 +36,12 @@ def test_accuracy_is_the_share_of_the_right_ones(samples: int, classes: int, see
     assert accuracy(logits, labels) == pytest.approx(slow / samples)
 
 
+def test_a_network_that_always_answers_one_class() -> None:
+    labels = np.array([0] * 39 + [1])
+    found = quality(np.tile([2.0, 1.0, 0.0], (40, 1)), labels, ["common", "rare", "absent"])
+    assert found["balanced_accuracy"] == 0.5 and found["classes_met"] == 2 and found["never_found"] == ["rare"]
+
+
 def test_refusals() -> None:
     with pytest.raises(BenchmarkError, match="do not belong together"):
         accuracy(LOGITS, np.array([0, 1]))
@@ -102,7 +108,8 @@ def test_worst_classes_first_with_what_they_are_taken_for() -> None:
 def test_quality_and_cosine() -> None:
     labels = np.array([0, 1, 1, 0])
     found = quality(LOGITS, labels, ["a", "b", "c"])
-    assert set(found) == {"macro_f1", "calibration_error", "worst_classes"}
+    named = {"macro_f1", "balanced_accuracy", "classes_met", "never_found", "calibration_error", "worst_classes"}
+    assert set(found) == named
     assert quality(LOGITS, labels, ["a", "b", "c"], probabilities=False)["calibration_error"] is None
     assert mean_cosine(np.eye(3), 2 * np.eye(3)) == pytest.approx(1)
     assert mean_cosine(np.array([[1.0, 0], [0, 1]]), np.array([[0.0, 1], [0, -1]])) == pytest.approx(-0.5)

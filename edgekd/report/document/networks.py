@@ -40,12 +40,18 @@ class Quality(Facts):
 
     Attributes:
         macro_f1: mean of the classes' F1: rare classes count as much as frequent ones.
+        balanced_accuracy: mean of the classes' recall; None in reports of earlier versions.
+        classes_met: how many classes have samples in the test split.
+        never_found: classes whose samples are all missed.
         calibration_error: expected calibration error over 15 bins; None where the outputs are no probabilities.
         worst_classes: the ten classes of lowest recall.
         cosine_with_teacher: mean cosine of the embeddings with the teacher's; None where there are none to compare.
     """
 
     macro_f1: Fraction
+    balanced_accuracy: Fraction | None = None
+    classes_met: int = 0
+    never_found: list[str] = Field(default=[])
     calibration_error: Fraction | None
     worst_classes: list[WorstClass]
     cosine_with_teacher: float | None = None
