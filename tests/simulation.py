@@ -44,6 +44,13 @@ def fake_quantize(values: NDArray[np.float32], grid: affine.Affine) -> NDArray[n
     return dequantize(affine.quantize(values, grid), grid)
 
 
+def fake_quantize_rows(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same with a symmetric grid of its own for every row `(..., K)`; rows of zeros stay zeros."""
+    largest = np.abs(values).max(axis=-1, keepdims=True)
+    shares = np.divide(values, largest, out=np.zeros_like(values), where=largest > 0)
+    return fake_quantize(shares, affine.activation(-1.0, 1.0, symmetric=True)) * largest
+
+
 def bias_grid(inputs: affine.Affine, weight: affine.Affine) -> affine.Affine:
     """Grid of a bias `(C,)`: INT32 with the accumulator's scale `s_x s_w`, zero point 0."""
     scale = affine.positive(inputs.scale.astype(np.float64) * weight.scale.astype(np.float64))
@@ -107,9 +114,7 @@ class Simulation(fx.Interpreter):
             self.weights[node.name] = quantized_weights(self, node)
         weight, bias = self.weights[node.name]
         if self.description.dynamic:
-            seen = as_numpy(args[0])
-            taken = affine.activation(float(seen.min()), float(seen.max()))
-            args = (as_tensor(fake_quantize(seen, taken)), *args[1:])
+            args = (as_tensor(fake_quantize_rows(as_numpy(args[0]))), *args[1:])
         rest = {name: value for name, value in kwargs.items() if name not in ("weight", "bias")}
         return cast(Any, node.target)(args[0], weight, bias, *args[3:], **rest)
 

@@ -24,7 +24,6 @@ _INTEGER = {
     "QLinearMatMul": "MatMul",
     "MatMulIntegerToFloat": "MatMul",
     "MatMulInteger": "MatMul",
-    "DynamicQuantizeMatMul": "MatMul",
     "QLinearAdd": "Add",
     "QLinearMul": "Mul",
     "QLinearAveragePool": "AveragePool",

@@ -78,7 +78,7 @@ def test_int8_files_are_close_and_count_their_integer_kernels(name: str, method:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("method", [None, "int8_static"])
+@pytest.mark.parametrize("method", [None, *METHODS])
 def test_padding_changes_no_answer(name: str, method: str | None, networks: Any) -> None:
     folder = networks.exported("sequence", name, method)[1]
     rows = networks.texts([7, 7], seed=5)

@@ -1,11 +1,11 @@
-"""INT8 weights, fixed; INT8 activations, on a grid that the runtime takes from each tensor as it comes.
+"""INT8 weights, fixed; INT8 activations, on a grid that the runtime takes from each token as it comes.
 
-    y = s_w s_x (q_w . (q_x - z_x)) + b        with  s_x = (max x - min x) / 255,  z_x = round(-min x / s_x)
+    y = s_w s_x (q_w . q_x) + b        with  s_x = max |x| / 127,  q_x = round(x / s_x)        for every token's vector x
 
-(Zafrir et al. 2019, "Q8BERT", https://arxiv.org/abs/1910.06188, uses this grid with fixed ranges; that the ranges are
-taken at run time is what makes it dynamic.) No calibration is needed, and no outlier is clipped: transformers have
-outliers in few channels, for which a range fixed in advance is too wide or too narrow. The price is a pass over every
-activation for its bounds.
+(Yao et al. 2022, "ZeroQuant", https://arxiv.org/abs/2206.01861, token-wise quantization; a format's notes say what its
+runtime makes of it.) No calibration is needed, and no outlier is clipped: transformers have outliers in few channels,
+for which a range fixed in advance is too wide or too narrow. As no scale spans two tokens, neither padding nor the rest
+of a batch changes an answer. The price is a pass over every activation for its bounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Int8Dynamic(Compressor):
-    """Linear layers with INT8 weights, activations quantized at run time: Zafrir et al. 2019.
+    """Linear layers with INT8 weights, activations quantized at run time: Yao et al. 2022.
 
     Attributes:
         per_channel: one weight scale per output channel; false: one per layer.

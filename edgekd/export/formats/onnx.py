@@ -58,5 +58,5 @@ class Onnx(Format):
             kernels = onnxruntime_kernels(path)
             unfused = kernels.require(placed.counts, "ONNX Runtime")
             notes |= kernels.notes("onnxruntime") | {"weight_bits": bits, "unfused": unfused, "left_float": placed.left}
-            notes |= dynamic_notes(description, "one scale per tensor of a batch")
+            notes |= dynamic_notes(description, "one scale per token")
         return exported(model, ENTRY, notes)
