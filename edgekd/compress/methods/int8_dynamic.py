@@ -1,6 +1,6 @@
 """INT8 weights, fixed; INT8 activations, on a grid that the runtime takes from each token as it comes.
 
-    y = s_w s_x (q_w . q_x) + b        with  s_x = max |x| / 127,  q_x = round(x / s_x)        for every token's vector x
+    y = s_w s_x (q_w . q_x) + b        with  s_x = max |x| / 127,  q_x = round(x / s_x)        for each token's vector x
 
 (Yao et al. 2022, "ZeroQuant", https://arxiv.org/abs/2206.01861, token-wise quantization; a format's notes say what its
 runtime makes of it.) No calibration is needed, and no outlier is clipped: transformers have outliers in few channels,
