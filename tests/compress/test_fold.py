@@ -240,5 +240,5 @@ def test_the_line_that_torch_blames_is_told_without_its_graph() -> None:
 
 
 def test_whatever_a_network_raises_is_a_reason() -> None:
-    with pytest.raises(CompressError, match="AttributeError: .* has no attribute 'nothing'"):
+    with pytest.raises(CompressError, match=r"AttributeError: .* has no attribute 'nothing'"):
         fold(Middle(lambda x: x.nothing), (torch.randn(8, 1, 5, 5),))

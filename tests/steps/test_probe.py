@@ -65,6 +65,6 @@ def test_a_format_that_dies_is_found_among_the_others_and_not_stored(
     run = Context(run.recipe.model_copy(update={"targets": ["jetson-orin-nano"]}), run.raw, run.store, run.progress)
     (tmp_path / "onnxscript.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGABRT)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ExportError, match="tensorrt.*killed by SIGABRT"):
+    with pytest.raises(ExportError, match=r"tensorrt.*killed by SIGABRT"):
         probe(run, CLASSES, targets(run))
     assert not [*(tmp_path / ".store" / "probe").glob("*/entry.json")]
