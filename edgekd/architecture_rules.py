@@ -1,4 +1,5 @@
-"""What only the networks' layers can tell: layers that losses name, and widths that a format cannot use.
+"""What only the networks can tell: whether there are any of these names, the layers and blocks that a recipe names in
+them, and widths that a format cannot use.
 
 The networks are built without weights, and only where a recipe has something to be checked so: that takes seconds.
 """
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, cast
 
 from edgekd.distill.layer_names import Missing, missing_layers
 from edgekd.distill.loss import Layers, Loss
-from edgekd.errors import MissingBackend, ModelError, one_line
+from edgekd.errors import CompressError, EdgekdError, MissingBackend, ModelError, one_line
 from edgekd.export import FORMATS
-from edgekd.recipe_rules import Location, Problem, asks_dynamic, int8_formats
+from edgekd.models.architecture import CLASSES
+from edgekd.recipe_rules import Location, Problem, asks_dynamic, int8_formats, teachers
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from edgekd.models import ModelSection
+    from edgekd.models import ModelSection, ModelSource
     from edgekd.recipe import Recipe
 
 
@@ -37,27 +39,85 @@ class _Networks:
     problems: list[Problem] = field(default_factory=list["Problem"])
     built: dict[Location, nn.Module | None] = field(default_factory=dict["Location", "nn.Module | None"])
 
-    def modules(self, where: Location, section: ModelSection) -> dict[str, nn.Module] | None:
-        """Every layer by its name; None where the network cannot be built."""
-        from edgekd.distill.taps import layers_of
+    def network(self, where: Location, source: ModelSource) -> nn.Module | None:
+        """The network that the recipe names there; None where it cannot be built."""
         from edgekd.models.architecture import architecture
 
         if where not in self.built:
             data = self.recipe.data
             try:
-                self.built[where] = architecture(section.model, data.channels if data.reader.kind == "image" else 0)
+                self.built[where] = architecture(source, data.channels if data.reader.kind == "image" else 0)
             except (MissingBackend, ModelError) as error:
                 self.built[where] = None
-                self.problems.append(Problem((*where, "model", section.model.method_name), one_line(error)))
-        network = self.built[where]
+                self.problems.append(Problem((*where, source.method_name), one_line(error)))
+        return self.built[where]
+
+    def modules(self, where: Location, section: ModelSection) -> dict[str, nn.Module] | None:
+        """Every layer by its name; None where the network cannot be built."""
+        from edgekd.distill.taps import layers_of
+
+        network = self.network((*where, "model"), section.model)
         return None if network is None else layers_of(network)
 
 
 def architecture_problems(recipe: Recipe) -> list[Problem]:
     """Mistakes that show in the networks' layers; a recipe without anything to check builds none."""
     networks = _Networks(recipe)
-    found = [*_layer_problems(recipe, networks), *_width_problems(recipe, networks)]
+    found = [
+        *_layer_problems(recipe, networks),
+        *_width_problems(recipe, networks),
+        *_block_problems(recipe, networks),
+        *_pattern_problems(recipe),
+    ]
+    _look_up_names(recipe, networks)
     return networks.problems + found
+
+
+def _look_up_names(recipe: Recipe, networks: _Networks) -> None:
+    """Builds every network that is looked up by its name, as only so a name that does not exist shows."""
+    named: dict[Location, ModelSource] = {("student", "model"): recipe.student.model}
+    named |= {(*where, "model"): section.model for where, section in teachers(recipe)}
+    if recipe.distill is not None:
+        strategy = recipe.distill.strategy
+        named |= {("distill", "strategy", strategy.method_name, *at): model for at, model in strategy.models().items()}
+    for where, source in named.items():
+        if "name" in type(source).model_fields:
+            networks.network(where, source)
+
+
+def _block_problems(recipe: Recipe, networks: _Networks) -> Iterator[Problem]:
+    """Blocks that a student's `init` names, and one of the networks does not have."""
+    from edgekd.models.init import corresponding
+
+    init, teacher = recipe.student.init, recipe.teacher
+    if init is None or teacher is None:
+        return
+    student = networks.network(("student", "model"), recipe.student.model)
+    taught = networks.network(("teacher", "model"), teacher.model)
+    if student is not None and taught is not None:
+        try:
+            corresponding(init, list(student.state_dict()), list(taught.state_dict()))
+        except ModelError as error:
+            yield Problem(("student", "init", init.method_name), one_line(error))
+
+
+def _pattern_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Patterns of `keep_float` that name no layer of the student, which only its capture tells."""
+    from edgekd.compress.select import requested
+    from edgekd.export.untrained import Sketch, layers
+
+    patterns = [] if recipe.compress is None else recipe.compress.keep_float
+    if not patterns:
+        return
+    try:
+        found = layers(Sketch.of(recipe, CLASSES))
+    except EdgekdError:
+        return  # `check --deep` tells why
+    for index, pattern in enumerate(patterns):
+        try:
+            requested([pattern], found)
+        except CompressError as error:
+            yield Problem(("compress", "keep_float", index), one_line(error))
 
 
 def _layer_problems(recipe: Recipe, networks: _Networks) -> Iterator[Problem]:

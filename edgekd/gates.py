@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 PerTarget = float | dict[str, float]
+HOST = "host"
+"""Stands for this machine's target, here as among a recipe's targets."""
 
 
 class GatesSection(BaseModel):
@@ -31,13 +33,16 @@ class GatesSection(BaseModel):
     peak_rss_bytes: PerTarget | None = None
 
 
-def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: float | None) -> list[dict[str, Any]]:
+def judge(
+    section: GatesSection, artifact: Mapping[str, Any], float_accuracy: float | None, *, is_host: bool = False
+) -> list[dict[str, Any]]:
     """Every gate of one artifact of the report document.
 
     Args:
         section: the limits.
         artifact: one element of the document's `artifacts`.
         float_accuracy: test accuracy of the torch model it was exported from, in [0, 1].
+        is_host: its target is this machine, so that it has the budget of `host` where it has none of its own.
 
     Returns:
         Rows `{"gate", "where", "limit", "value", "unit", "passed", "reason"}`; `passed` is None where the value was
@@ -70,7 +75,8 @@ def judge(section: GatesSection, artifact: Mapping[str, Any], float_accuracy: fl
     drop = None if accuracy is None or float_accuracy is None else (float_accuracy - accuracy["value"]) * 100
     add("accuracy_drop", section.accuracy_drop_points, drop, "points", "no labelled test split")
     for gate, budget, unit in (("latency", section.latency_p50_ms, "ms"), ("memory", section.peak_rss_bytes, "bytes")):
-        limit = budget.get(artifact["target"]) if isinstance(budget, dict) else budget
+        own = budget.get(artifact["target"]) if isinstance(budget, dict) else budget
+        limit = budget.get(HOST) if own is None and is_host and isinstance(budget, dict) else own
         if limit is not None:
             value, reason = _measured(gate, measurement) if measurement else (None, artifact["not_measured"])
             add(gate, limit, value, unit, reason)

@@ -7,25 +7,23 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
 from edgekd.benchmark import BenchmarkSection
 from edgekd.compress import CompressSection
 from edgekd.data import DataSection
 from edgekd.distill import DistillSection
-from edgekd.errors import RecipeError, nearest
+from edgekd.errors import RecipeError
 from edgekd.export import ExportSection
-from edgekd.family import MethodFieldsError
 from edgekd.gates import GatesSection
 from edgekd.models import ModelSection, TeacherSection
+from edgekd.recipe_fields import field_problems
 from edgekd.recipe_rules import Problem, combination_problems
 from edgekd.tune.section import SearchSection
 
-UNITS = {"_ms": "milliseconds", "_s": "seconds", "_bytes": "bytes", "_points": "percentage points"}
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -111,7 +109,7 @@ def load_recipe(path: Path, *, layers: bool = False) -> LoadedRecipe:
 
     Args:
         path: the file.
-        layers: also builds its networks where something it says depends on their layers, which takes seconds.
+        layers: also looks up in its networks and data what it names of them, which takes seconds.
 
     Raises:
         RecipeError: everything that is wrong with it, one line each.
@@ -142,8 +140,9 @@ def load_recipe(path: Path, *, layers: bool = False) -> LoadedRecipe:
         problems += space_problems(search, expanded, lambda changed: validated(changed, path.parent)[1])
     if recipe is not None and layers:
         from edgekd.architecture_rules import architecture_problems
+        from edgekd.source_rules import source_problems
 
-        problems += architecture_problems(recipe)
+        problems += [*architecture_problems(recipe), *source_problems(recipe)]
     if problems or recipe is None:
         raise RecipeError(_listing(path, node, problems))
     return LoadedRecipe(recipe, raw, path, expanded)
@@ -156,7 +155,7 @@ def validated(expanded: dict[str, Any], folder: Path) -> tuple[Recipe | None, li
     try:
         recipe = Recipe.model_validate(expanded, context={"folder": folder})
     except ValidationError as error:
-        problems += _problems(error, Recipe, ())
+        problems += field_problems(error, Recipe, (), expanded)
     return recipe, problems + combination_problems(recipe, expanded)
 
 
@@ -172,62 +171,6 @@ def recipe_schema() -> dict[str, Any]:
     """JSON schema (2020-12) of a recipe, for editors."""
     schema = Recipe.model_json_schema(mode="validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "edgekd recipe"}
-
-
-def _problems(error: ValidationError, model: type[BaseModel], prefix: tuple[str | int, ...]) -> Iterator[Problem]:
-    for item in error.errors():
-        location = prefix + tuple(item["loc"])
-        cause = item.get("ctx", {}).get("error")
-        if isinstance(cause, MethodFieldsError):
-            yield from _problems(cause.error, cause.method, (*location, cause.method.method_name))
-            continue
-        local = tuple(item["loc"])
-        if item["type"] == "extra_forbidden":
-            names = _fields_at(model, local[:-1])
-            message = f"unknown key{nearest(str(local[-1]), names)} (accepted: {', '.join(names)})"
-        elif item["type"] == "missing":
-            message = "this key is required"
-        elif item["type"] == "method":
-            message = item["msg"]
-        else:
-            unit = _unit(_without_branches(local))
-            message = f"{item['msg'].removeprefix('Value error, ')}{_received(item)}{unit}"
-        yield Problem(_without_branches(location), message)
-
-
-def _received(item: ErrorDetails) -> str:
-    """A single value as given; a section is not repeated: what is wrong inside of it, the message says."""
-    if not isinstance(item["input"], dict) or not item["input"]:
-        return f", received {item['input']!r}"
-    return "" if item["type"] == "value_error" else ", received a mapping"
-
-
-def _unit(location: tuple[str | int, ...]) -> str:
-    name = next((part for part in reversed(location) if isinstance(part, str)), "")
-    for suffix, unit in UNITS.items():
-        if name.endswith(suffix):
-            return f" (a plain number of {unit})"
-    return ""
-
-
-def _without_branches(location: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Drops the names that pydantic adds to a location for the branches of a union, e.g. `float`."""
-    branches = ("float", "int", "str", "bool", "Ramp")
-    return tuple(part for part in location if part not in branches and "[" not in str(part))
-
-
-def _fields_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
-    for part in location:
-        field = model.model_fields.get(str(part))
-        inner = None if field is None else _model_in(field.annotation)
-        model = inner or model
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _model_in(part)) is not None), None)
 
 
 def _expand(value: Any, location: tuple[str | int, ...], problems: list[Problem]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgekd.errors import MissingBackend, TargetError, nearest, one_line
 from edgekd.export import FORMATS
-from edgekd.target import Target
+from edgekd.target import HOST, Target
 
 if TYPE_CHECKING:
     from edgekd.compress import CompressSection
@@ -45,7 +45,9 @@ def combination_problems(recipe: Recipe | None, raw: Mapping[str, Any]) -> list[
     problems = list(_target_problems(raw))
     if recipe is not None:
         problems += _section_problems(recipe)
+        problems += _named_target_problems(recipe)
         problems += _kind_problems(recipe)
+        problems += _length_problems(recipe)
         problems += _dynamic_problems(recipe)
         problems += _file_problems(recipe)
     return problems
@@ -78,6 +80,31 @@ def _target_problems(raw: Mapping[str, Any]) -> Iterator[Problem]:
                     yield Problem(("export", "formats", index), f"{target.name} does not run it: {reason}")
 
 
+def _named_target_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Budgets of targets that the recipe does not make anything for, and targets that it makes nothing for."""
+    try:
+        boards = {board.name: board for board in map(Target.load, recipe.targets)}
+    except TargetError:
+        return  # told where the target stands
+    here = [name for name, board in boards.items() if not board.matches_host()]
+    names = [*boards, *([HOST] if here else [])]
+    for gate in ("latency_p50_ms", "peak_rss_bytes"):
+        given: object = getattr(recipe.gates, gate)
+        budgets = cast(dict[str, float], given) if isinstance(given, dict) else {}
+        for name in budgets:
+            if name not in names:
+                message = f"'{name}' is not among the targets{nearest(name, names)} (accepted: {', '.join(names)})"
+                yield Problem(("gates", gate, name), message)
+            elif name == HOST and any(board in budgets for board in here):
+                yield Problem(("gates", gate, name), f"'host' is {' and '.join(here)} here: give one budget of the two")
+    precisions = recipe.export.precisions
+    for index, name in enumerate(recipe.targets):
+        board = boards[Target.load(name).name]
+        if not any(board.runs(precision, recipe.export.formats) for precision in precisions):
+            formats = ", ".join(recipe.export.formats or board.format_names())
+            yield Problem(("targets", index), f"{board.name} runs none of {formats} in {' or '.join(precisions)}")
+
+
 def _section_problems(recipe: Recipe) -> Iterator[Problem]:
     if recipe.distill is not None:
         yield from _distill_problems(recipe, recipe.distill)
@@ -88,7 +115,7 @@ def _section_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(("student", "train"), "the student's training is described in distill.train")
     if len(recipe.teachers) == 1 or (recipe.teachers and recipe.teacher is not None):
         yield Problem(("teachers",), "give one network as 'teacher', or two and more as 'teachers'")
-    for where, section in _teachers(recipe):
+    for where, section in teachers(recipe):
         if section.weights is None and section.train is None:
             yield Problem(where, "an untrained teacher teaches nothing; give weights, a train section, or both")
     asked = "precisions" in recipe.export.model_fields_set
@@ -102,7 +129,7 @@ def _start_problems(recipe: Recipe) -> Iterator[Problem]:
     """Where the student's first weights come from: one place, and one that exists."""
     student, teacher = recipe.student, recipe.teacher
     for key in ("init", "prune"):
-        for place, section in _teachers(recipe):
+        for place, section in teachers(recipe):
             if getattr(section, key) is not None:
                 yield Problem((*place, key), f"only a student can have '{key}'; the teacher is where it starts from")
         if getattr(student, key) is None:
@@ -153,7 +180,8 @@ def _distill_problems(recipe: Recipe, distill: DistillSection) -> Iterator[Probl
         yield Problem(("distill", "strategy", strategy.method_name), reason)
 
 
-def _teachers(recipe: Recipe) -> Iterator[tuple[Location, ModelSection]]:
+def teachers(recipe: Recipe) -> Iterator[tuple[Location, ModelSection]]:
+    """The recipe's teachers, and where they stand."""
     if recipe.teacher is not None:
         yield ("teacher",), recipe.teacher
     for index, section in enumerate(recipe.teachers):
@@ -164,7 +192,7 @@ def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
     """Models that cannot read the data, and trainings that do not fit its task."""
     data, distill = recipe.data, recipe.distill
     kind = data.reader.kind
-    for where, section in (*_teachers(recipe), (("student",), recipe.student)):
+    for where, section in (*teachers(recipe), (("student",), recipe.student)):
         model = section.model
         if model.kind not in ("any", kind):
             yield Problem((*where, "model"), f"'{model.method_name}' reads {model.kind}s, the data are {kind}s")
@@ -184,6 +212,15 @@ def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
         yield Problem(("teachers",), "several teachers are mixed for classes of whole samples only; give one teacher")
     if data.task == "embedding":
         yield from _embedding_problems(recipe, distill)
+
+
+def _length_problems(recipe: Recipe) -> Iterator[Problem]:
+    """Lengths to time at that no sample has."""
+    where, lengths, limit = ("benchmark", "sequence_lengths"), recipe.benchmark.sequence_lengths, recipe.data.max_length
+    if lengths is not None and recipe.data.reader.kind == "image":
+        yield Problem(where, "images have no lengths: leave it out")
+    elif lengths is not None and max(lengths) > limit:
+        yield Problem(where, f"data.max_length cuts texts at {limit} tokens, and {max(lengths)} is longer")
 
 
 def _embedding_problems(recipe: Recipe, distill: DistillSection) -> Iterator[Problem]:
@@ -230,17 +267,25 @@ def _dynamic_problems(recipe: Recipe) -> Iterator[Problem]:
 
 
 def _file_problems(recipe: Recipe) -> Iterator[Problem]:
-    yield from _reader_problems(("data", "reader"), recipe.data.reader)
-    if recipe.distill is not None:
-        strategy = recipe.distill.strategy
-        for name, reader in strategy.readers().items():
-            yield from _reader_problems(("distill", "strategy", strategy.method_name, name), reader)
-    sections: list[tuple[Location, ModelSection]] = [*_teachers(recipe), (("student",), recipe.student)]
+    for where, reader in readers(recipe):
+        yield from _reader_problems(where, reader)
+    sections: list[tuple[Location, ModelSection]] = [*teachers(recipe), (("student",), recipe.student)]
     for where, section in sections:
         if (path := section.weights_path()) is not None and not path.is_file():
             yield Problem(
                 (*where, "weights"), f"there is no file {path}; accepted: a .safetensors or .pt file, or 'pretrained'"
             )
+
+
+def readers(recipe: Recipe) -> Iterator[tuple[Location, Reader]]:
+    """The recipe's readers, and where they stand."""
+    yield ("data", "reader"), recipe.data.reader
+    if (calibration := recipe.data.calibration.reader) is not None:
+        yield ("data", "calibration", "reader"), calibration
+    if recipe.distill is not None:
+        strategy = recipe.distill.strategy
+        for name, reader in strategy.readers().items():
+            yield ("distill", "strategy", strategy.method_name, name), reader
 
 
 def _reader_problems(where: Location, reader: Reader) -> Iterator[Problem]:

@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from edgekd.artifact import Artifact, Precision
 from edgekd.benchmark.agent import device
 from edgekd.errors import TargetError, nearest
+from edgekd.gates import HOST
 
 if TYPE_CHECKING:
     from edgekd.compress.rules import QuantizationRules
 
 UNITS = ("_count", "_index", "_bits", "_ghz", "_gib", "_gb", "_gb_per_s", "_w")
-HOST = "host"
 
 
 class _Part(BaseModel):

@@ -145,3 +145,40 @@ def test_the_command_tells_it_and_torch_stays_out_otherwise(tmp_path: Path, edge
         "load_recipe(Path('plain.yaml'), layers=True); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+STUDENT = "student:\n  model: {cifar_resnet: {depth: 8}}"
+TORCHVISION = "{torchvision: {name: resnet81}}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (STUDENT, f"student:\n  model: {TORCHVISION}", "student.model.torchvision: torchvision has no classifier"),
+        (
+            "teacher:\n  model: {cifar_resnet: {depth: 8}}",
+            f"teacher:\n  model: {TORCHVISION}",
+            "teacher.model.torchvision: torchvision has no classifier 'resnet81'; did you mean 'resnet18'",
+        ),
+        (
+            "  baselines:",
+            f"  strategy: {{teacher_assistant: {{assistants: [{TORCHVISION}]}}}}\n  baselines:",
+            "distill.strategy.teacher_assistant.assistants[0].torchvision: torchvision has no classifier",
+        ),
+        (
+            STUDENT,
+            STUDENT + "\n  init: {subset: {blocks: {layr1: [0]}}}",
+            "there is no sequence of blocks 'layr1'; did",
+        ),
+        (
+            "compress: {",
+            "compress: {keep_float: [layer1.*, layer9.*], ",
+            "compress.keep_float[1]: keep_float names no layer of this network; did you mean 'layer",
+        ),
+        ("compress: {", "compress: {keep_float: ['layer1.0.add', 'conv2d_?'], ", ""),
+    ],
+)
+def test_names_of_networks_blocks_and_layers(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert old in RECIPE
+    found = told(tmp_path, RECIPE.replace(old, new, 1))
+    assert expected in found if expected else found == ""

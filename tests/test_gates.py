@@ -57,6 +57,14 @@ def test_latency_uses_the_best_thread_count_at_the_smallest_batch() -> None:
     assert "latency" not in verdicts(GatesSection(latency_p50_ms={"raspberry-pi-5": 1.0}), artifact())
 
 
+def test_the_budget_of_host_is_this_machines_targets() -> None:
+    section = GatesSection(latency_p50_ms={"host": 4.9, "raspberry-pi-5": 1.0})
+    assert [gate["passed"] for gate in judge(section, artifact(), None, is_host=True) if gate["gate"] == "latency"] == [
+        False
+    ]
+    assert "latency" not in verdicts(section, artifact())
+
+
 def test_memory() -> None:
     assert verdicts(GatesSection(peak_rss_bytes=999), artifact())["memory"] is False
     assert verdicts(GatesSection(peak_rss_bytes=1000), artifact())["memory"] is True

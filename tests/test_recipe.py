@@ -87,6 +87,22 @@ def test_every_mistake_at_once(tmp_path: Path) -> None:
         ("warmup: 3", "warmup: 3ms", "benchmark.warmup"),
         ("gates: {", "gates: {latency_p50_ms: fast, ", "milliseconds"),
         ("samples: 128", "samples: 128, seed: 3", "unknown key"),
+        (
+            "samples: 128",
+            "samples: 128, reader: {image_folder: {path: nowhere}}",
+            "calibration.reader.image_folder: there",
+        ),
+        ("benchmark: {", "benchmark: {sequence_lengths: [8], ", "images have no lengths"),
+        ("targets: [host,", "export: {precisions: [float32, float32]}\ntargets: [host,", "a name is given twice"),
+        (
+            "channels: 1",
+            "channels: 1\n  normalize: {mean: [200], std: [1]}",
+            "data.normalize.mean: give means of pixels",
+        ),
+        ("channels: 1", "channels: 1\n  normalize: {mean: [0.5]}", "data.normalize.std: this key is required"),
+        ("channels: 1", "channels: 1\n  normalize: {mean: [0.5], std: [half]}", "data.normalize.std[0]: "),
+        ("temperature: 4", "temperature: {from: 4, to: hot}", "kl.temperature.to: "),
+        ("baselines:", "teacher_outputs: {crops: none}\n  baselines:", "distill.teacher_outputs.crops: "),
     ],
 )
 def test_impossible_combinations(tmp_path: Path, old: str, new: str, expected: str) -> None:
@@ -128,7 +144,7 @@ def test_shipped_recipes_are_correct(name: str, edgekd: Cli, monkeypatch: pytest
     for file in files:
         path = tmp_path / "data" / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
+        path.write_text("text,category\nhello,greeting\n" if path.suffix == ".csv" else "")
     monkeypatch.setenv("EDGEKD_DATA", str(tmp_path / "data"))
     assert edgekd("new", name, "my.yaml").returncode == 0
     done = edgekd("check", "my.yaml")

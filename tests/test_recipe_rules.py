@@ -8,8 +8,9 @@ import pytest
 
 from edgekd.errors import RecipeError
 from edgekd.recipe import load_recipe
+from edgekd.target import Target
 
-from .conftest import RECIPE
+from .conftest import RECIPE, ROOT
 
 TEACHER = RECIPE[RECIPE.index("teacher:") : RECIPE.index("student:")]
 MEMBER = "{model: {cifar_resnet: {depth: 8}}, train: {epochs: 1}}"
@@ -44,6 +45,33 @@ def mistakes(folder: Path, *changes: tuple[str, str]) -> str:
 )
 def test_what_goes_together(tmp_path: Path, changes: tuple[tuple[str, str], ...]) -> None:
     assert mistakes(tmp_path, *changes) == ""
+
+
+TARGETS = "targets: [host, raspberry-pi-5, jetson-orin-nano]"
+HOST = Target.host().name
+
+
+def test_budgets_of_targets(tmp_path: Path) -> None:
+    both = "gates: {latency_p50_ms: {host: 3, raspberry-pi-5: 4}, peak_rss_bytes: {jetson-orin-nano: 1000}, "
+    assert mistakes(tmp_path, ("gates: {", both)) == ""
+    found = mistakes(tmp_path, ("gates: {", "gates: {latency_p50_ms: {rasberry-pi-5: 3}, peak_rss_bytes: {raspi: 1}, "))
+    assert "gates.latency_p50_ms.rasberry-pi-5: 'rasberry-pi-5' is not among the targets; did you mean 'rasp" in found
+    assert f"(accepted: {HOST}, raspberry-pi-5, jetson-orin-nano, host)" in found
+    assert "gates.peak_rss_bytes.raspi: 'raspi' is not among the targets" in found
+    here = ("gates: {", f"gates: {{latency_p50_ms: {{host: 3, {HOST}: 4}}, ")
+    assert f"gates.latency_p50_ms.host: 'host' is {HOST} here: give one budget" in mistakes(tmp_path, here)
+    found = mistakes(
+        tmp_path, ("gates: {", "gates: {latency_p50_ms: {host: 3}, "), (TARGETS, "targets: [jetson-orin-nano]")
+    )
+    assert "gates.latency_p50_ms.host: 'host' is not among the targets (accepted: jetson-orin-nano)" in found
+
+
+def test_a_target_without_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "board.yaml"
+    text = (ROOT / "targets" / "raspberry-pi-4.yaml").read_text()
+    path.write_text(text.replace("precisions: [float32, int8]", "precisions: [int8]"))
+    found = mistakes(tmp_path, (TARGETS, "targets: [board.yaml]\nexport: {precisions: [float32]}"))
+    assert "targets[0]: board runs none of" in found and "in float32" in found
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,10 @@ class Reader(Method):
         A path that does not exist is given as it is: the caller finds it missing.
         """
 
+    def names_parts(self) -> bool:
+        """Whether a recipe names columns, classes or splits of it that `open` looks up in seconds, fetching nothing."""
+        return False
+
     def fetch(self) -> None:
         """Brings a remote source onto this machine, when the recipe asks for it; runs before `sources` are hashed."""
 

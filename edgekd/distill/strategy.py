@@ -9,6 +9,7 @@ from edgekd.family import Family, Method
 
 if TYPE_CHECKING:
     from edgekd.data.reader import Reader
+    from edgekd.models import ModelSource
     from edgekd.recipe import Recipe
     from edgekd.steps.networks import FloatModel
     from edgekd.steps.school import School
@@ -29,6 +30,10 @@ class Strategy(Method):
 
     def readers(self) -> Mapping[str, Reader]:
         """The data that the strategy reads besides the recipe's, by field."""
+        return {}
+
+    def models(self) -> Mapping[tuple[str | int, ...], ModelSource]:
+        """The networks that the strategy brings besides the recipe's, by where they stand among its fields."""
         return {}
 
     def run(self, school: School) -> FloatModel:

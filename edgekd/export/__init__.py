@@ -30,6 +30,13 @@ class ExportSection(BaseModel):
     formats: list[str] | None = None
     precisions: list[Precision] = Field(default=["float32", "int8"], min_length=1)
 
+    @field_validator("formats", "precisions")
+    @classmethod
+    def _named_once(cls, value: list[str] | None) -> list[str] | None:
+        if value and len(set(value)) < len(value):
+            raise ValueError("a name is given twice")
+        return value
+
     @field_validator("formats")
     @classmethod
     def _known(cls, value: list[str] | None) -> list[str] | None:

@@ -102,7 +102,12 @@ def render_again(run: Path) -> dict[str, Path]:
     }
     # What the agent cannot measure again stays: whether a file fits its board was judged on the file.
     fits = [gate for gate in numbers["gates"] if gate["gate"] == MISFIT]
-    gates = [gate for row in numbers["artifacts"] for gate in judge(section, row, accuracies[row["model"]])]
+    here = {board["name"]: board["this_machine"] for board in numbers["targets"]}
+    gates = [
+        gate
+        for row in numbers["artifacts"]
+        for gate in judge(section, row, accuracies[row["model"]], is_host=here[row["target"]])
+    ]
     numbers["gates"] = [*fits, *gates]
     kept = [warning for warning in numbers["warnings"] if warning not in before]
     numbers["warnings"] = [*kept, *slower_than_float(Document.parse(numbers))]

@@ -66,7 +66,12 @@ def document(
     artifacts = [_artifact_row(data, item, teacher) for item in made]
     gates = [_misfit_row(item) for item in made if item.misfits]
     for item, artifact in zip(made, artifacts, strict=True):
-        gates += judge(context.recipe.gates, artifact, item.variant.source.evaluation.info["accuracy"])
+        gates += judge(
+            context.recipe.gates,
+            artifact,
+            item.variant.source.evaluation.info["accuracy"],
+            is_host=not item.variant.target.matches_host(),
+        )
     numbers: dict[str, Any] = {
         "report_version": 1,
         "name": context.recipe.name,

@@ -61,6 +61,10 @@ class Conll(Reader):
         ]
         return Listing(classes, samples)
 
+    def names_parts(self) -> bool:
+        """The columns, by their numbers."""
+        return True
+
     def sources(self) -> list[Path]:
         """The files."""
         return [path.expanduser() for path in (self.path, self.test_path) if path is not None]

@@ -48,6 +48,10 @@ class CsvText(Reader):
         samples = [Sample(origin, partial(str, text), index[label], split) for origin, text, label, split in rows]
         return Listing(classes, samples)
 
+    def names_parts(self) -> bool:
+        """The columns."""
+        return True
+
     def sources(self) -> list[Path]:
         """The CSV files."""
         return [path.expanduser() for path in (self.path, self.test_path) if path is not None]

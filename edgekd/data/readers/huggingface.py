@@ -91,6 +91,10 @@ class HuggingFace(Reader):
         ]
         return Listing(classes, samples)
 
+    def names_parts(self) -> bool:
+        """The columns and splits, of local files."""
+        return self.revision is None
+
     def sources(self) -> list[Path]:
         """The local files; none for a Hub dataset, which its commit identifies."""
         if self.data_files is not None:

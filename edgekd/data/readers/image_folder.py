@@ -60,6 +60,10 @@ class ImageFolder(Reader):
         ]
         return Listing(layout.classes, samples, _about_others(tree.others))
 
+    def names_parts(self) -> bool:
+        """The classes, where their order is given."""
+        return self.class_names is not None
+
     def sources(self) -> list[Path]:
         """The zip, or every image of the folder."""
         root = self.path.expanduser()

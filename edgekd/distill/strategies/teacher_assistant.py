@@ -11,7 +11,7 @@ Mirzadeh, Farajtabar, Li, Levine, Matsukawa, Ghasemzadeh 2019, https://arxiv.org
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -43,6 +43,10 @@ class TeacherAssistant(Strategy):
         if not recipe.all_teachers():
             yield "the first assistant needs a teacher section"
         yield from inner_layers(recipe)
+
+    def models(self) -> Mapping[tuple[str | int, ...], ModelSource]:
+        """The assistants."""
+        return {("assistants", index): model for index, model in enumerate(self.assistants)}
 
     def run(self, school: School) -> FloatModel:
         """One lesson per assistant, and the student's."""
