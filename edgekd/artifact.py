@@ -87,8 +87,12 @@ class Artifact(BaseModel):
             if path.is_file() and path.name != MANIFEST
         }
         full = self.model_copy(update={"files": files})
-        (folder / MANIFEST).write_text(full.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        full.write(folder)
         return full
+
+    def write(self, folder: Path) -> None:
+        """Writes the manifest as it is."""
+        (folder / MANIFEST).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, *, verify: bool = True) -> Artifact:

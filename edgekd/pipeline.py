@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from edgekd.errors import BenchmarkError, ExportError, GateFailure, StoreError, one_line
+from edgekd.lock import held
 from edgekd.recipe import Recipe
 from edgekd.report import write
 from edgekd.steps.context import Context
@@ -49,8 +50,14 @@ def run(context: Context, out: Path, targets: Sequence[Target], until: Until = "
             else was made and written, and a file could not be made.
         BenchmarkError: every file was made, the report is written, and a runtime failed or died of a file.
         GateFailure: everything was made and written, and a gate was breached.
+        StoreError: the folder cannot be written, or another run is at it.
     """
     _writable(out)
+    with held(out):
+        return _run(context, out, targets, until)
+
+
+def _run(context: Context, out: Path, targets: Sequence[Target], until: Until) -> Result:
     data = prepare_data(context)
     known = {} if until == "distill" else probe(context, len(data.entry.info["classes"]), targets)
     school = train_models(context, data)

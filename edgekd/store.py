@@ -11,21 +11,23 @@ bytes: the keys of later stages are made of digests, so that nothing downstream 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import sha256_file
 from edgekd.errors import StoreError
+from edgekd.lock import waited_for
 
 ENTRY = "entry.json"
+TEMPORARY = ".*.tmp"
+"""What `write_atomically` calls a file until it is whole."""
 
 
 def key_of(inputs: Mapping[str, Any]) -> str:
@@ -83,28 +85,40 @@ class Store:
 
     def find(self, stage: str, key: str) -> Entry | None:
         """The verified result, or None when there is none. A damaged one is reported, moved aside and not returned."""
+        entry, damaged = self._read(stage, key)
+        if not damaged:
+            return entry
+        with self._locked(stage, key):
+            return self._settled(stage, key)
+
+    def _settled(self, stage: str, key: str) -> Entry | None:
+        """What `find` returns, where the lock is held: what another process has just rebuilt is not moved."""
+        entry, damaged = self._read(stage, key)
+        if damaged:
+            folder = self.root / stage / key
+            aside = folder.with_suffix(".damaged")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+            self.warn(
+                f"stored result {stage}/{key[:12]} is damaged ({', '.join(damaged)}); "
+                f"it is rebuilt, the old files are in {aside}"
+            )
+        return entry
+
+    def _read(self, stage: str, key: str) -> tuple[Entry | None, list[str]]:
+        """The result where it is there and whole, and the names of the files that are not what was stored."""
         folder = self.root / stage / key
-        if not (folder / ENTRY).is_file():
-            return None
         try:
             record = json.loads((folder / ENTRY).read_text(encoding="utf-8"))
             files: dict[str, str] = record["files"]
             damaged = [name for name, digest in files.items() if _damaged(folder / name, digest)]
             if record["digest"] != _digest(files) or record["info_sha256"] != _info_digest(record["info"]):
                 damaged.append(ENTRY)
+            return (None, damaged) if damaged else (Entry(folder, files, record["digest"], record["info"]), [])
+        except (FileNotFoundError, NotADirectoryError):
+            return None, [ENTRY] if folder.is_dir() else []
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-            damaged = [ENTRY]
-        else:
-            if not damaged:
-                return Entry(folder, files, record["digest"], record["info"])
-        aside = folder.with_suffix(".damaged")
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-        self.warn(
-            f"stored result {stage}/{key[:12]} is damaged ({', '.join(damaged)}); "
-            f"it is rebuilt, the old files are in {aside}"
-        )
-        return None
+            return None, [ENTRY]
 
     def get(self, stage: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]) -> Entry:
         """The result for `inputs`, building it when it is not there.
@@ -119,12 +133,12 @@ class Store:
             StoreError: the store cannot be written; what was made so far stays for the next run.
         """
         key = key_of(inputs)
-        found = self.find(stage, key)
+        found, _ = self._read(stage, key)
         if found is not None:
             return found
         try:
             with self._locked(stage, key):
-                found = self.find(stage, key)
+                found = self._settled(stage, key)
                 return found if found is not None else self._build(stage, key, inputs, build)
         except OSError as error:
             raise _explain(error, self.root) from error
@@ -135,7 +149,8 @@ class Store:
         work = self.root / stage / f"{key}.work"
         work.mkdir(parents=True, exist_ok=True)
         info = json.loads(json.dumps(build(work), allow_nan=False))
-        for path in work.glob("resume*"):
+        # What a killed attempt was in the middle of writing is no part of the result.
+        for path in [*work.glob("resume*"), *work.rglob(TEMPORARY)]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         files = {
             path.relative_to(work).as_posix(): path
@@ -160,13 +175,8 @@ class Store:
         sync(final.parent)
         return Entry(final, digests, digest, info, fresh=True)
 
-    @contextmanager
-    def _locked(self, stage: str, key: str) -> Generator[None]:
-        folder = self.root / stage
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"{key}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self, stage: str, key: str) -> AbstractContextManager[None]:
+        return waited_for(self.root / stage / f"{key}.lock")
 
 
 def write_atomically(path: Path, text: str) -> None:

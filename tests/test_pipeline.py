@@ -18,6 +18,14 @@ from edgekd.target import Target
 from .conftest import EDGEKD, RECIPE, SmallRun, call
 
 HOST = Target.host().name
+HOLDS = """
+import sys
+from pathlib import Path
+from edgekd.lock import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 def document(run: Path) -> dict[str, Any]:
@@ -128,6 +136,48 @@ def test_a_flipped_byte_in_an_artifact_is_restored(small_run: SmallRun) -> None:
     done = call("run", small_run.recipe, cwd=small_run.folder)
     assert done.returncode == 0 and "written again" in done.stderr
     assert path.read_bytes() == good
+
+
+@pytest.mark.parametrize("change", [{"mean": [0.0]}, {"size": [1, 1]}, {"classes": True}])
+def test_a_manifest_that_was_changed_is_restored(small_run: SmallRun, change: dict[str, Any]) -> None:
+    path = small_run.out / HOST / "onnx-int8" / "manifest.json"
+    good = path.read_text()
+    manifest = json.loads(good)
+    if "classes" in change:
+        manifest["classes"].reverse()
+    else:
+        manifest["preprocess"] |= change
+    path.write_text(json.dumps(manifest))
+    assert call("run", small_run.recipe, cwd=small_run.folder).returncode == 0
+    assert path.read_text() == good
+
+
+def test_what_a_manifest_quotes_reaches_it(small_run: SmallRun) -> None:
+    other = small_run.folder / "renamed.yaml"
+    other.write_text(RECIPE.replace("name: small", "name: renamed"))
+    path = small_run.out / HOST / "onnx-int8" / "manifest.json"
+    good = path.read_text()
+    done = call("run", other, "--out", small_run.out, cwd=small_run.folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(path.read_text())["recipe"]["name"] == "renamed"
+    assert call("run", small_run.recipe, cwd=small_run.folder).returncode == 0
+    assert path.read_text() == good
+
+
+def test_two_runs_at_one_folder(small_run: SmallRun) -> None:
+    """The one that comes second says so; one at another folder with the same store goes on."""
+    command = [str(EDGEKD.with_name("python")), "-c", HOLDS, str(small_run.out)]
+    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None and first.stdout.readline() == "held\n"
+    second = call("run", small_run.recipe, cwd=small_run.folder)
+    assert second.returncode == 7 and f"process {first.pid}" in second.stderr and "--out" in second.stderr
+    third = call(
+        "run", small_run.recipe, "--out", small_run.folder / "runs" / "third", "--target", "host", cwd=small_run.folder
+    )
+    assert third.returncode == 0, third.stderr
+    first.kill()
+    first.wait()
+    assert call("run", small_run.recipe, cwd=small_run.folder).returncode == 0
 
 
 def test_a_breached_gate_fails_with_figures_and_keeps_everything(small_run: SmallRun) -> None:

@@ -83,6 +83,47 @@ def test_a_flipped_byte_is_found_and_rebuilt(tmp_path: Path, victim: str) -> Non
     assert "damaged" in warnings[0] and victim in warnings[0]
 
 
+def test_an_entry_without_its_record_is_rebuilt(tmp_path: Path) -> None:
+    store, warnings = store_in(tmp_path)
+    entry = store.get("student", {"seed": 1}, writer("hello", []))
+    (entry.folder / "entry.json").unlink()
+    again = store.get("student", {"seed": 1}, writer("hello", []))
+    assert again.fresh and again.digest == entry.digest and "entry.json" in warnings[0]
+
+
+def test_many_processes_find_a_damaged_entry(tmp_path: Path) -> None:
+    """One moves it aside; the others see that it is gone, or what was rebuilt meanwhile."""
+    program = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from edgekd.store import Store, key_of
+        def build(folder):
+            (folder / "weights.bin").write_text("hello")
+            return {}
+        store = Store(Path(sys.argv[1]), lambda text: None)
+        for index in range(40):
+            entry = store.get("s", {"k": index}, build)
+            if index % 2:
+                (entry.folder / "entry.json").write_text("{")
+            store.find("s", key_of({"k": index}))
+    """)
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    errors = [process.communicate()[1] for process in running]
+    assert [process.returncode for process in running] == [0] * 4, errors
+
+
+def test_what_a_killed_attempt_was_writing_is_no_part_of_the_result(tmp_path: Path) -> None:
+    clean = store_in(tmp_path / "clean")[0].get("s", {"k": 1}, writer("a", []))
+    store, _ = store_in(tmp_path / "killed")
+    work = store.root / "s" / f"{key_of({'k': 1})}.work" / "inner"
+    work.mkdir(parents=True)
+    for left in (work / ".facts.json.77.tmp", work.parent / ".data.json.77.tmp"):
+        left.write_text("{")
+    entry = store.get("s", {"k": 1}, writer("a", []))
+    assert sorted(entry.files) == ["weights.bin"] and entry.digest == clean.digest
+
+
 def test_a_failed_build_leaves_its_work_for_the_next(tmp_path: Path) -> None:
     store, _ = store_in(tmp_path)
 

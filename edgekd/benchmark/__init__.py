@@ -7,7 +7,6 @@ with a reason.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from edgekd.artifact import Artifact
 from edgekd.benchmark.link import AGENT, LINKS, Job, Link
 from edgekd.errors import BenchmarkError
 from edgekd.progress import QUIET, Progress
+from edgekd.scratch import scratch
 
 if TYPE_CHECKING:
     from edgekd.target import Target
@@ -112,8 +112,8 @@ def benchmark(
         return None, f"not timed, the machine is no {target.name}: {'; '.join(reasons)}"
     options = {"task": "measure", "exact": False, **section.model_dump(exclude={"threads", "time_limit_s"})}
     processes: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="edgekd-images-") as folder:
-        files = _image_files(images, indices, Path(folder))
+    with scratch() as folder:
+        files = _image_files(images, indices, folder)
         for threads in section.threads:
             progress.note(f"timing {artifact.format} {artifact.precision} of the {artifact.model}, threads: {threads}")
             job = Job(artifact_dir, {**options, "threads": threads}, *files)
@@ -156,9 +156,9 @@ def predict(
         StoreError: the artifact's files are damaged.
     """
     options = {"task": "predict", "exact": exact, "runtime": runtime, "batch_size": batch_size, "threads": threads}
-    with tempfile.TemporaryDirectory(prefix="edgekd-images-") as folder:
-        logits = out or Path(folder) / "logits.npy"
-        files = _image_files(images, indices, Path(folder))
+    with scratch() as folder:
+        logits = out or folder / "logits.npy"
+        files = _image_files(images, indices, folder)
         (link or LINKS.parse("local")).run(Job(artifact_dir, options, *files, logits, alone), time_limit_s)
         try:
             return np.load(logits, allow_pickle=False)

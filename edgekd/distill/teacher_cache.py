@@ -177,10 +177,10 @@ def _chunks_done(folder: Path, facts: dict[str, Any]) -> int:
     """Chunks that an earlier attempt at the same cache finished."""
     try:
         record = json.loads((folder / RESUME).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return 0
-    chunks = record.pop("chunks")
-    return int(chunks) if record == facts and (folder / LOGITS).is_file() else 0
+        chunks = int(record.pop("chunks"))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return 0  # none, or one that nothing can be made of
+    return chunks if record == facts and (folder / LOGITS).is_file() else 0
 
 
 def _float16(logits: NDArray[np.float32]) -> NDArray[np.float16]:

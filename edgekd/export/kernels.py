@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from edgekd.backends import need
 from edgekd.errors import ExportError
 from edgekd.export.onnx_file import onnx_module
 from edgekd.isolated import isolated
+from edgekd.scratch import scratch
 
 # Operators that multiply: these decide the latency, and must be integers where the description says so.
 HEAVY = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
@@ -100,8 +100,8 @@ def onnxruntime_kernels(path: Path) -> Kernels:
 
 def _opened_in_onnxruntime(path: Path) -> Kernels:
     ort: Any = need("onnxruntime", extra="onnx")
-    with tempfile.TemporaryDirectory() as folder:
-        optimized = Path(folder) / "optimized.onnx"
+    with scratch() as folder:
+        optimized = folder / "optimized.onnx"
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.optimized_model_filepath = str(optimized)

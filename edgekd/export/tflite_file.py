@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +16,7 @@ from edgekd.compress.moments import Fingerprint, Moments
 from edgekd.errors import ExportError
 from edgekd.export.bind import Step
 from edgekd.export.silence import silenced
+from edgekd.scratch import scratch
 
 if TYPE_CHECKING:
     from edgekd.compress.fold import Program
@@ -124,8 +123,8 @@ def _convert(program: Program) -> bytes:
 
 def as_bytes(converted: Any) -> bytes:
     """What a converted model writes."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.tflite"
+    with scratch() as folder:
+        path = folder / "model.tflite"
         converted.export(str(path))
         return path.read_bytes()
 

@@ -6,10 +6,8 @@ the training that comes after it.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from edgekd.errors import FILE_ERRORS
 from edgekd.export import FORMATS, export
 from edgekd.isolated import Died, isolated
 from edgekd.models import ModelSection, load
+from edgekd.scratch import scratch
 
 if TYPE_CHECKING:
     from edgekd.compress.fold import Program
@@ -100,9 +99,9 @@ def _attempt(sketch: Sketch, formats: Sequence[str]) -> Reasons:
     program, found = _captured(sketch), Reasons()
     requested(sketch.keep_float, program.layers())
     for name in formats:
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch() as folder:
             try:
-                export(program, None, FORMATS.parse(name), Path(folder), QuantizationRules())
+                export(program, None, FORMATS.parse(name), folder, QuantizationRules())
             except FILE_ERRORS as error:
                 found[name] = (type(error).__name__, str(error))
     return found

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekd.artifact import MANIFEST, Artifact, Tensor
+from edgekd.artifact import MANIFEST, Artifact, FileRecord, Tensor, sha256_file
 from edgekd.backends import versions
 from edgekd.benchmark import AGENT
 from edgekd.compress import compress, key
@@ -135,37 +138,74 @@ def export_files(context: Context, data: PreparedData, variant: Variant) -> Entr
 
 
 def place_artifact(context: Context, data: PreparedData, variant: Variant, files: Entry, folder: Path) -> Artifact:
-    """Puts the files and the manifest into the run's folder; an untouched earlier copy is left alone.
+    """Puts the files and the manifest into the run's folder; an earlier copy that is exactly this one is left alone.
 
     A few test samples travel along with the torch model's answers (the probe), so that a board can check and time the
     artifact without the data set; with texts, also the tokenizer.
     """
-    source = variant.source
-    parents = {"data": data.digest, "model": source.entry.digest, "export": files.digest}
+    content = _content(data, variant, files)
+    artifact = _manifest(context, data, variant, files).model_copy(update={"files": _records(content, data, files)})
     present = _present(context, folder)
-    if present is not None and present.parents == parents:
-        return present
-    staging = folder.with_name(f".{folder.name}.staging")
-    shutil.rmtree(staging, ignore_errors=True)
-    shutil.copytree(files.folder, staging, ignore=shutil.ignore_patterns("entry.json"))
+    if present is not None and present.model_dump_json() == artifact.model_dump_json():
+        return artifact
+    for left in folder.parent.glob(f".{folder.name}.*.staging"):
+        shutil.rmtree(left, ignore_errors=True)
+    staging = folder.with_name(f".{folder.name}.{os.getpid()}.staging")
+    for name, source in content.items():
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(source, bytes):
+            (staging / name).write_bytes(source)
+        else:
+            shutil.copyfile(source, staging / name)
+    artifact.write(staging)
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.rename(folder)
+    return artifact
+
+
+def _content(data: PreparedData, variant: Variant, files: Entry) -> dict[str, Path | bytes]:
+    """Every file of the artifact: where it is, or what is in it."""
     arrays = data.open()
+    content: dict[str, Path | bytes] = {name: files.folder / name for name in files.files}
     test = arrays.indices("test")[:PROBE_SAMPLES]
-    recorded = arrays.preprocess.to_json()
     if arrays.kind == "text":
-        shutil.copyfile(data.entry.folder / recorded["tokenizer"], staging / recorded["tokenizer"])
+        tokenizer = arrays.preprocess.to_json()["tokenizer"]
+        content[tokenizer] = data.entry.folder / tokenizer
         inputs: tuple[NDArray[Any], ...] = arrays.inputs(test)
         ids, mask = inputs[0], inputs[-1]
-        np.save(staging / PROBE_TOKENS, ids[mask == 1].astype(np.int32))
-        np.save(staging / PROBE_OFFSETS, np.concatenate([[0], np.cumsum(mask.sum(1))]))
+        content[PROBE_TOKENS] = _npy(ids[mask == 1].astype(np.int32))
+        content[PROBE_OFFSETS] = _npy(np.concatenate([[0], np.cumsum(mask.sum(1))]))
     else:
-        np.save(staging / PROBE_IMAGES, np.load(data.entry.folder / "images.npy", mmap_mode="r")[test])
+        content[PROBE_IMAGES] = _npy(np.load(data.entry.folder / "images.npy", mmap_mode="r")[test])
     # Where tokens are classified, each has a row.
-    np.save(staging / PROBE_LOGITS, test_logits(source.evaluation)[: len(arrays.targets(test))])
-    method = FORMATS.parse(variant.format_name)
-    if method.stand_in is not None:
-        shutil.copytree(AGENT, staging / AGENT.name, ignore=shutil.ignore_patterns("__pycache__"))
-    info = files.info
-    artifact = Artifact(
+    content[PROBE_LOGITS] = _npy(test_logits(variant.source.evaluation)[: len(arrays.targets(test))])
+    if FORMATS.load(variant.format_name).stand_in is not None:
+        agent = (path for path in AGENT.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        content |= {f"{AGENT.name}/{path.relative_to(AGENT).as_posix()}": path for path in agent}
+    return content
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    stream = BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def _records(content: Mapping[str, Path | bytes], data: PreparedData, files: Entry) -> dict[str, FileRecord]:
+    """Digest and size of each file; those of stored results were verified when they were looked up."""
+    known = {**data.entry.files, **files.files}
+    return {
+        name: FileRecord(sha256=sha256(source).hexdigest(), size_bytes=len(source))
+        if isinstance(source, bytes)
+        else FileRecord(sha256=known.get(name) or sha256_file(source), size_bytes=source.stat().st_size)
+        for name, source in sorted(content.items())
+    }
+
+
+def _manifest(context: Context, data: PreparedData, variant: Variant, files: Entry) -> Artifact:
+    """The manifest but for the files' records."""
+    source, method, arrays, info = variant.source, FORMATS.parse(variant.format_name), data.open(), files.info
+    return Artifact(
         model=source.role,
         format=variant.format_name,
         precision=variant.precision,
@@ -175,17 +215,14 @@ def place_artifact(context: Context, data: PreparedData, variant: Variant, files
         inputs=[Tensor.model_validate(tensor) for tensor in info["inputs"]],
         outputs=[Tensor.model_validate(tensor) for tensor in info["outputs"]],
         classes=list(arrays.classes),
-        preprocess=recorded,
+        preprocess=arrays.preprocess.to_json(),
         quantization=info["quantization"],
-        parents=parents,
+        parents={"data": data.digest, "model": source.entry.digest, "export": files.digest},
         recipe={name: context.raw.get(name) for name in QUOTED},
         versions={**versions("edgekd", "torch", "numpy"), **method.identity()},
         licences={"model": source.section.model.licence, "data": str(arrays.facts.get("licence") or "not stated")},
         notes=info["notes"],
-    ).save(staging)
-    shutil.rmtree(folder, ignore_errors=True)
-    staging.rename(folder)
-    return artifact
+    )
 
 
 def _present(context: Context, folder: Path) -> Artifact | None:

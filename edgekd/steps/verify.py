@@ -21,6 +21,8 @@ from edgekd.steps.export import Variant
 from edgekd.store import Entry, source_digest
 
 RUNTIME_PACKAGES = ("onnxruntime", "openvino", "ai-edge-litert", "numpy")
+READ = ("entry", "runtime", "precision", "inputs", "outputs", "classes", "preprocess", "notes")
+"""What the agent reads of a manifest."""
 LOGITS = "logits.npy"
 ALONE = "alone.npy"
 TIMED_SAMPLES = 256
@@ -45,6 +47,7 @@ def verify(context: Context, data: PreparedData, variant: Variant, artifact: Art
     stand_in = FORMATS.load(artifact.format).stand_in
     inputs = {
         "files": {name: record.sha256 for name, record in artifact.files.items() if not name.startswith("probe_")},
+        "manifest": artifact.model_dump(mode="json", include=set(READ)),
         "data": data.digest,
         "reference": reference.digest,
         "exact": exact,

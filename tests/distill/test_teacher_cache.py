@@ -65,6 +65,15 @@ class Interrupting(Progress):
             yield item
 
 
+@pytest.mark.parametrize("written", ["", "{}", '{"crops": 3, "chu', "[]", '{"chunks": null}'])
+def test_half_a_record_of_progress_is_none(data: ImageData, tmp_path: Path, written: str) -> None:
+    whole = TeacherCache.write(tmp_path / "whole", teacher(), data, section(), seed=4, progress=QUIET)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / RESUME).write_text(written)
+    found = TeacherCache.write(tmp_path / "cut", teacher(), data, section(), seed=4, progress=QUIET)
+    assert np.array_equal(found.array, whole.array)
+
+
 def test_goes_on_where_it_was_interrupted(data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(teacher_cache, "BATCH", 10)
     monkeypatch.setattr(teacher_cache, "CHUNK", 30)

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekd.benchmark.link import AGENT, Job, Link, raise_agent_error
 from edgekd.errors import BenchmarkError
 from edgekd.isolated import last_lines, signal_of
+from edgekd.scratch import scratch
 
 if TYPE_CHECKING:
     from edgekd.target import Target
@@ -28,8 +28,8 @@ class Local(Link):
 
     def run(self, job: Job, time_limit_s: float) -> dict[str, Any]:
         """Starts the agent, waits at most `time_limit_s` seconds, and reads its one JSON document."""
-        with tempfile.TemporaryDirectory(prefix="edgekd-job-") as folder:
-            path = Path(folder) / "job.json"
+        with scratch() as folder:
+            path = folder / "job.json"
             path.write_text(json.dumps(job.to_json()), encoding="utf-8")
             code, out, err = _call([sys.executable, str(AGENT), str(path), "--follow"], time_limit_s, job.artifact)
         tail = last_lines(err)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from edgekd.backends import need, versions
 from edgekd.errors import ExportError
 from edgekd.export.format import Exported, Format, dynamic_notes, weight_bits
 from edgekd.isolated import isolated
+from edgekd.scratch import scratch
 
 if TYPE_CHECKING:
     from edgekd.compress.description import Description
@@ -53,8 +53,8 @@ class OpenVino(Format):
         else:
             model, counts, notes = _quantized(graph, description, rules)
         is_dynamic = description is not None and description.dynamic
-        with tempfile.TemporaryDirectory() as scratch:
-            path = Path(scratch) / "model.onnx"
+        with scratch() as work:
+            path = work / "model.onnx"
             save_onnx(model, path)
             _convert(ov, path, folder / ENTRY, graph if is_dynamic else None, notes.get("weight_bits", 8))
         if description is not None:
