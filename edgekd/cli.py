@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -237,24 +238,46 @@ def main() -> None:
     # libgomp spins for minutes by default: on a machine that does anything else, training gets ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     try:
-        if app(standalone_mode=False) == INTERRUPTED:
-            _fail(CONTINUE, INTERRUPTED)
-    except EdgekdError as error:
-        _fail(str(error), error.exit_code)
+        stopped = app(standalone_mode=False) == INTERRUPTED
+        sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        _fail(CONTINUE, INTERRUPTED)
+        stopped = True
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         raise SystemExit(141) from None
     except Exception as error:
-        if hasattr(error, "format_message"):  # click's usage errors: typer re-exports no public base class
-            _fail(error.format_message(), 2)  # pyright: ignore
+        _end(error)
         raise
+    if stopped:
+        _fail(EdgekdError(CONTINUE), INTERRUPTED)
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+def _end(error: Exception) -> None:
+    """Ends the program for what is no defect."""
+    from edgekd.boundary import explained
+
+    if hasattr(error, "format_message"):  # click's usage errors: typer re-exports no public base class
+        _fail(RecipeError(error.format_message()), RecipeError.exit_code)  # pyright: ignore
+    if (told := explained(error)) is not None:
+        _fail(told, told.exit_code)
+
+
+def _fail(error: EdgekdError, code: int) -> None:
+    """Says it on stderr; with --json, what there is also on stdout, which programs read."""
+    print(f"error: {error}", file=sys.stderr)
+    if "--json" in sys.argv[1:]:
+        document = error.document or {"error": {"kind": type(error).__name__, "exit_code": code, "message": str(error)}}
+        with suppress(OSError):
+            print(json.dumps(document, indent=1), flush=True)
+    _silence()
     raise SystemExit(code)
+
+
+def _silence() -> None:
+    """Nothing more goes to stdout: what could not be written there would be tried once more at the end."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

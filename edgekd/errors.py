@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 BLAMED = re.compile(r'The following call raised this error:\s+File "(.+)", line (\d+), in .+\n\s*(.+)')
@@ -35,9 +36,13 @@ class EdgekdError(Exception):
         received: the offending value.
         accepted: what would have been valid.
         hint: the next command or edit to try.
+
+    Attributes:
+        document: the report document, where one was made before the run failed.
     """
 
     exit_code = 1
+    document: dict[str, Any] | None = None
 
     def __init_subclass__(cls, *, exit_code: int = 1) -> None:
         cls.exit_code = exit_code

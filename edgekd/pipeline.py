@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from edgekd.errors import BenchmarkError, ExportError, GateFailure, StoreError, one_line
+from edgekd.errors import BenchmarkError, EdgekdError, ExportError, GateFailure, StoreError, one_line
 from edgekd.lock import held
 from edgekd.recipe import Recipe
 from edgekd.report import write
@@ -72,7 +72,11 @@ def _run(context: Context, out: Path, targets: Sequence[Target], until: Until) -
     search = found_for(out, context.recipe, data.digest, school.teachers, context.progress.note)
     numbers = document(context, school, made, targets, search)
     reports = write(numbers, out)
-    _raise_at_end(made, numbers["gates"], reports)
+    try:
+        _raise_at_end(made, numbers["gates"], reports)
+    except EdgekdError as error:
+        error.document = numbers
+        raise
     return Result(out, numbers, reports)
 
 

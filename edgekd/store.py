@@ -10,7 +10,6 @@ bytes: the keys of later stages are made of digests, so that nothing downstream 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd.artifact import sha256_file
-from edgekd.errors import StoreError
+from edgekd.boundary import of_system
 from edgekd.lock import waited_for
 
 ENTRY = "entry.json"
@@ -141,7 +140,7 @@ class Store:
                 found = self._settled(stage, key)
                 return found if found is not None else self._build(stage, key, inputs, build)
         except OSError as error:
-            raise _explain(error, self.root) from error
+            raise of_system(error, self.root) from error
 
     def _build(
         self, stage: str, key: str, inputs: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]
@@ -206,23 +205,3 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _explain(error: OSError, root: Path) -> StoreError:
-    kept = "nothing is lost: run the same command again to continue"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(root if root.exists() else root.parent).free if root.parent.exists() else 0
-        return StoreError(
-            "the disk is full",
-            where=error.filename or root,
-            received=f"{free / 1e6:.0f} MB free",
-            hint=f"free some space or choose another place with --store; {kept}",
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return StoreError(
-            f"the store cannot be written: {error.strerror}",
-            where=error.filename or root,
-            accepted="a folder that you may write to",
-            hint="choose another place with --store or EDGEKD_STORE",
-        )
-    return StoreError(f"a file could not be read or written: {error}", where=error.filename or root, hint=kept)

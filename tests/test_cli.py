@@ -11,7 +11,7 @@ import pytest
 
 from edgekd import errors
 
-from .conftest import EDGEKD, RECIPE, Cli, call
+from .conftest import EDGEKD, RECIPE, Cli, SmallRun, call
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["methods"], ["targets"], ["new"]])
@@ -54,6 +54,75 @@ def test_mistakes(edgekd: Cli, tmp_path: Path, arguments: list[str], code: int, 
     done = edgekd(*arguments)
     assert done.returncode == code, done.stderr
     assert expected in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["run", "absent.yaml"], 2), (["tune", "my.yaml"], 2), (["bench", "."], 7), (["targets", "no"], 6),
+     (["methods", "no"], 2), (["doctor", "--no"], 2), (["run"], 2)],
+)  # fmt: skip
+def test_json_is_printed_of_mistakes_too(edgekd: Cli, tmp_path: Path, arguments: list[str], code: int) -> None:
+    (tmp_path / "my.yaml").write_text(RECIPE)
+    done = edgekd(*arguments, "--json")
+    found = json.loads(done.stdout)["error"]
+    assert done.returncode == found["exit_code"] == code and found["message"].splitlines()[0] in done.stderr
+
+
+def test_the_document_is_printed_where_a_gate_is_breached(small_run: SmallRun) -> None:
+    strict = small_run.folder / "strict.yaml"
+    changed = RECIPE.replace("gates: {", "gates: {latency_p50_ms: 0.000001, ")
+    strict.write_text(changed.replace("raspberry-pi-5, jetson-orin-nano", ""))
+    done = call("run", strict, "--json", cwd=small_run.folder)
+    assert done.returncode == 11 and json.loads(done.stdout)["name"] == "small"
+
+
+@pytest.mark.parametrize("arguments", [["targets"], ["--help"], ["run", "absent.yaml", "--json"]])
+def test_output_that_cannot_be_written(arguments: list[str], tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([EDGEKD, *arguments], check=False, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode in (2, 7) and b"Traceback" not in done.stderr and b"Exception ignored" not in done.stderr
+    assert (b"the disk is full" in done.stderr) is (done.returncode == 7)
+
+
+MODELS = """
+import torch
+def broken(classes, channels):
+    return {}[classes]
+class Net(torch.nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.linear = torch.nn.Linear(1, classes)
+    def forward(self, x):
+        return self.linear(x.mean((2, 3))).nothing
+def late(classes, channels):
+    return Net(classes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "line"), [("broken", "models.py:4: return {}[classes]"), ("late", "models.py:10")]
+)
+def test_user_code_that_fails_is_named(edgekd: Cli, tmp_path: Path, function: str, line: str) -> None:
+    (tmp_path / "models.py").write_text(MODELS)
+    own = f"student:\n  model: {{function: {{name: 'models:{function}'}}}}"
+    recipe = RECIPE.replace("student:\n  model: {cifar_resnet: {depth: 8}}", own)
+    (tmp_path / "my.yaml").write_text(recipe)
+    done = edgekd("distill", "my.yaml", "--quiet")
+    assert done.returncode == 4 and line in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("size", [0, 2_000_000])
+def test_a_limit_on_what_may_be_written(tmp_path: Path, size: int) -> None:
+    (tmp_path / "my.yaml").write_text(RECIPE)
+    program = (
+        "import resource, signal, sys\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\nfrom edgekd.cli import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run", "my.yaml", "--quiet"],
+        check=False, cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 7 and "larger than is allowed" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_package_runs_as_a_module(edgekd: Cli, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def told(folder: Path, text: str) -> str:
 
 
 def test_columns(tmp_path: Path, tiny_bert: Path, tickets: Path) -> None:
-    text = TEXT.format(bert=tiny_bert, data=tickets)
+    text = TEXT.replace("TICKETS", str(tickets)).replace("TINY", str(tiny_bert))
     assert told(tmp_path, text) == ""
     found = told(tmp_path, text.replace("csv_text: {", "csv_text: {text: txet, "))
     assert "data.reader.csv_text: there is no column 'txet'; did you mean 'text'?" in found
