@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from edgekd.models import ModelSection, TeacherSection
 from edgekd.recipe_fields import field_problems
 from edgekd.recipe_rules import Problem, combination_problems
 from edgekd.tune.section import SearchSection
+from edgekd.yaml_file import read_yaml
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -114,17 +116,7 @@ def load_recipe(path: Path, *, layers: bool = False) -> LoadedRecipe:
     Raises:
         RecipeError: everything that is wrong with it, one line each.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"the recipe cannot be read: {error}", where=path, hint="edgekd new digits my.yaml writes one to start from"
-        ) from error
-    try:
-        node = _nodes(text)
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"the recipe is not valid YAML: {error}", where=path) from error
+    node, raw = read_yaml(path, "recipe", RecipeError, "edgekd new digits my.yaml writes one to start from")
     if not isinstance(raw, dict):
         raise RecipeError(
             "a recipe is a mapping", where=path, received=type(raw).__name__, accepted=", ".join(Recipe.model_fields)
@@ -133,7 +125,8 @@ def load_recipe(path: Path, *, layers: bool = False) -> LoadedRecipe:
     raw = cast(dict[str, Any], raw)
     expanded = _with_target_paths(_expand(raw, (), problems), path.parent)
     recipe, found = validated(expanded, path.parent)
-    problems += found
+    told = {problem.location for problem in problems}
+    problems += [problem for problem in found if problem.location not in told]
     if (search := _search(recipe, expanded)) is not None:
         from edgekd.tune.space import space_problems
 
@@ -178,17 +171,14 @@ def _expand(value: Any, location: tuple[str | int, ...], problems: list[Problem]
         return {key: _expand(item, (*location, key), problems) for key, item in cast(dict[Any, Any], value).items()}
     if isinstance(value, list):
         return [_expand(item, (*location, index), problems) for index, item in enumerate(cast(list[Any], value))]
+    if isinstance(value, float) and not math.isfinite(value):
+        problems.append(Problem(location, f"give a finite number, received {value}"))
     if isinstance(value, str):
         for name in VARIABLE.findall(value):
             if name not in os.environ:
                 problems.append(Problem(location, f"the environment variable {name} is not set"))
         return VARIABLE.sub(lambda match: os.environ.get(match[1], match[0]), value)
     return value
-
-
-def _nodes(text: str) -> Any:
-    """The YAML's node tree, which knows lines; None for an empty text."""
-    return cast(Any, yaml.SafeLoader(text)).get_single_node()
 
 
 def _with_target_paths(raw: dict[str, Any], folder: Path) -> dict[str, Any]:

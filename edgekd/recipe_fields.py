@@ -66,7 +66,8 @@ def _without_branches(item: ErrorDetails, value: Any) -> tuple[tuple[str | int, 
         if isinstance(value, dict) and part in value:
             value = cast(dict[Any, Any], value)[part]
         elif isinstance(value, list) and isinstance(part, int):
-            value = cast(list[Any], value)[part]
+            items = cast(list[Any], value)
+            value = items[part] if part < len(items) else None  # too few were given
         elif position < len(item["loc"]) or not isinstance(value, dict | None) or not _absent(item):
             continue
         found.append(part)

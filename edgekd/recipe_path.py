@@ -10,7 +10,10 @@ from pydantic import AfterValidator, ValidationInfo
 
 def _resolve(path: Path, info: ValidationInfo) -> Path:
     context = cast(dict[str, Path] | None, info.context)
-    return path if context is None else context["folder"] / path.expanduser()
+    try:
+        return path if context is None else context["folder"] / path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"there is no such user: {path.parts[0]}") from error
 
 
 RecipePath = Annotated[Path, AfterValidator(_resolve)]

@@ -8,16 +8,17 @@ by its path instead of its name.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgekd.artifact import Artifact, Precision
 from edgekd.benchmark.agent import device
 from edgekd.errors import TargetError, nearest
 from edgekd.gates import HOST
+from edgekd.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from edgekd.compress.rules import QuantizationRules
@@ -172,7 +173,7 @@ class Target(_Part):
         if name == HOST:
             return cls.host()
         if name.endswith((".yaml", ".yml")):
-            return _read(Path(name).expanduser())
+            return _read(Path(name))
         if name not in cls.names():
             raise TargetError(
                 f"there is no target '{name}'{nearest(name, [*cls.names(), HOST])}",
@@ -289,11 +290,16 @@ def _folder() -> Path:
 
 def _read(path: Path) -> Target:
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        place = path.expanduser()
+        return _parsed(place, place.stat().st_mtime_ns)
+    except (OSError, ValueError, RuntimeError) as error:  # the last where there is no such user
         raise TargetError(f"the target profile cannot be read: {error}", where=path) from error
-    except yaml.YAMLError as error:
-        raise TargetError(f"the target profile is not valid YAML: {error}", where=path) from error
+
+
+@lru_cache(maxsize=64)
+def _parsed(path: Path, modified_ns: int) -> Target:
+    """The profile in a file, for as long as the file is not changed."""
+    _, raw = read_yaml(path, "target profile", TargetError)
     if not isinstance(raw, dict):
         raise TargetError("a target profile is a mapping", where=path, received=type(raw).__name__)
     try:
