@@ -11,7 +11,9 @@ import sysconfig
 import traceback
 from pathlib import Path
 
-from edgekd.errors import EdgekdError, ModelError, StoreError
+from pydantic import ValidationError
+
+from edgekd.errors import EdgekdError, ModelError, RecipeError, StoreError
 
 KEPT = "nothing is lost: run the same command again to continue"
 
@@ -24,6 +26,11 @@ def explained(error: Exception) -> EdgekdError | None:
         return of_system(error, Path.cwd())
     if isinstance(error, MemoryError):
         return EdgekdError("this machine's memory is too small for it", received=str(error) or None, hint=KEPT)
+    if isinstance(error, ValidationError):
+        rows = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}, received {item['input']!r}" for item in error.errors()
+        ]
+        return RecipeError("an option is wrong", where="; ".join(rows))
     place = user_code_in(error)
     if place is None:
         return None

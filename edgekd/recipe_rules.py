@@ -202,6 +202,12 @@ def _kind_problems(recipe: Recipe) -> Iterator[Problem]:
             yield Problem((*where, "train"), "labels train classes; a teacher of embeddings is used as it is")
         if section.train is not None and section.train.augment and kind == "text":
             yield Problem((*where, "train", "augment"), "crops and flips are for images")
+    trained = [((*where, "train"), section.train) for where, section in teachers(recipe)]
+    trained += [] if distill is None else [(("distill", "train"), distill.train)]
+    for where, train in trained:
+        if train is not None and data.size is not None and train.augment.crop_padding >= min(data.size):
+            message = f"crops would be all padding: the images are {data.size[0]} x {data.size[1]} pixels"
+            yield Problem((*where, "augment", "crop_padding"), message)
     if data.task == "embedding":
         yield from _importance_problems(recipe)
     if distill is None:

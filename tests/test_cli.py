@@ -178,3 +178,9 @@ def test_a_pickle_that_runs_code_is_refused(edgekd: Cli, tmp_path: Path) -> None
     done = edgekd("distill", "my.yaml")
     assert done.returncode == 4 and "Traceback" not in done.stderr
     assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize("option", [("--batch", 5000), ("--threads", 99999)])
+def test_options_beyond_what_is_measured(small_run: SmallRun, option: tuple[str, int]) -> None:
+    done = call("bench", small_run.out / "raspberry-pi-5", *option, cwd=small_run.folder)
+    assert done.returncode == 2 and f"received [{option[1]}]" in done.stderr and "Traceback" not in done.stderr

@@ -107,3 +107,18 @@ def test_a_target_without_a_file(tmp_path: Path) -> None:
 )
 def test_what_does_not(tmp_path: Path, changes: tuple[tuple[str, str], ...], expected: str) -> None:
     assert expected in mistakes(tmp_path, *changes)
+
+
+def test_what_would_fail_hours_later(tmp_path: Path) -> None:
+    training = "train: {epochs: 1, batch_size: 64, "
+    found = mistakes(tmp_path, (training, training + "augment: {crop_padding: 100000}, "))
+    assert "teacher.train.augment.crop_padding: crops would be all padding: the images are 28 x 28" in found
+    assert "distill.train.augment.crop_padding: crops would be all padding" in found
+    found = mistakes(tmp_path, (training, training + "threads: 100000, "))
+    assert "distill.train.threads: Input should be less than or equal to 1024" in found
+    for number in (".inf", ".nan"):
+        found = mistakes(
+            tmp_path, ("int8_agreement: 0.9", f"int8_agreement: {number}"), ("weight: 0.1", f"weight: {number}")
+        )
+        assert "gates.int8_agreement: give a finite number" in found
+        assert "distill.losses[0].ce.weight: give a finite number" in found

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from edgekd.data.reader import Content, CorruptSample
 
@@ -28,7 +28,7 @@ BROKEN = (
 
 
 def decode(data: bytes) -> Image.Image:
-    """A fully decoded image, so that a truncated file is found here and not later.
+    """A fully decoded image, upright as its EXIF orientation says; a truncated file is found here and not later.
 
     Raises:
         CorruptSample: the bytes are no complete image.
@@ -38,6 +38,7 @@ def decode(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
+        image = ImageOps.exif_transpose(image)
     except BROKEN as error:
         reason = str(error) or type(error).__name__
         if isinstance(error, Image.UnidentifiedImageError):

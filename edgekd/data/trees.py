@@ -18,6 +18,8 @@ IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".jp2", ".avif")
 )
 _ENCRYPTED = 0x1
+# Pillow refuses what decodes to more pixels; archives exist whose members unpack to all of a machine's memory.
+LARGEST_BYTES = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,30 @@ def _walk(root: Path) -> tuple[list[str], list[str]]:
         below[:] = sorted(name for name in below if not _hidden([name]))
         relative = os.path.relpath(current, root)
         prefix = "" if relative == "." else relative.replace(os.sep, "/") + "/"
-        folders.extend(prefix + name for name in below)
-        files.extend(prefix + name for name in names if not _hidden([name]))
+        folders.extend(_textual(root, prefix + name) for name in below)
+        files.extend(_readable(root, prefix + name) for name in names if not _hidden([name]))
     return sorted(files), sorted(folders)
+
+
+def _textual(root: Path, name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            "the name of a data file or folder is no text",
+            where=root,
+            received=repr(name),
+            accepted="names in UTF-8",
+        ) from error
+    return name
+
+
+def _readable(root: Path, name: str) -> str:
+    """The name of a file; of pipes and devices, reading would not end."""
+    path = root / _textual(root, name)
+    if path.exists() and not path.is_file():
+        raise DataError("a data file is a pipe or a device", where=path, accepted="files and links to files")
+    return name
 
 
 def _safe_name(raw: str, path: Path) -> str:
@@ -125,12 +148,16 @@ def _safe_name(raw: str, path: Path) -> str:
 
 def _read_file(path: Path) -> bytes:
     try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise CorruptSample(f"{path.stat().st_size} bytes are no picture (accepted: up to {LARGEST_BYTES})")
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"a data file cannot be read: {error.strerror}", where=path) from error
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    if info.file_size > LARGEST_BYTES:
+        raise CorruptSample(f"it unpacks to {info.file_size} bytes (accepted: up to {LARGEST_BYTES})")
     try:
         return archive.read(info)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:

@@ -53,7 +53,7 @@ class TrainSettings(BaseModel):
     patience: int | None = Field(default=None, ge=1)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     checkpoint_every_s: float = Field(default=30.0, gt=0)
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
 
     def key(self) -> dict[str, Any]:
         """The fields that decide the trained weights: everything but how often a checkpoint is written."""

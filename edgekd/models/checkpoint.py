@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,11 @@ from edgekd.errors import ModelError, StoreError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+# What unpickling raises of files that end early or contradict themselves.
+BROKEN = (
+    *(RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError, AssertionError, MemoryError),
+    *(OverflowError, ImportError, zipfile.BadZipFile, struct.error),
+)
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 SAVE_AGAIN = "load it where you trust it and save its tensors: safetensors.torch.save_file(model.state_dict(), PATH)"
 # Batches counted by batch normalisation: old checkpoints lack it, and inference does not read it.
@@ -42,7 +48,7 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], where: object) ->
         where: the checkpoint, for the message.
 
     Raises:
-        ModelError: lists every missing, unexpected and differently shaped tensor.
+        ModelError: lists every missing, unexpected and differently shaped or typed tensor.
     """
     import torch
 
@@ -54,13 +60,21 @@ def load_into(model: nn.Module, tensors: Mapping[str, Tensor], where: object) ->
         for name, value in own.items()
         if name in tensors and tensors[name].shape != value.shape
     ]
+    types = [
+        f"{name}: {tensors[name].dtype}, the model has {value.dtype}"
+        for name, value in own.items()
+        if name in tensors and value.is_floating_point() != tensors[name].is_floating_point()
+    ]
+    # In the model's own precision: 1e300 is infinite in float32.
+    kept = {name: value.to(own[name].dtype) if name in own and not types else value for name, value in tensors.items()}
     infinite = [
-        name for name, value in tensors.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())
+        name for name, value in kept.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())
     ]
     groups = {
         "missing in the checkpoint": missing,
         "not in the model": unexpected,
         "of another shape": shapes,
+        "of another type": types,
         "with values that are not finite": infinite,
     }
     if any(groups.values()):
@@ -133,7 +147,7 @@ def _read_torch(path: Path) -> object:
                 hint=SAVE_AGAIN,
             ) from error
         raise ModelError("the checkpoint is damaged", where=path, received=error, hint="fetch it again") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise ModelError(
             "the checkpoint is damaged or no torch.save file", where=path, received=error, hint="fetch it again"
         ) from error
@@ -142,8 +156,9 @@ def _read_torch(path: Path) -> object:
 def _tensors(raw: object, path: Path) -> dict[str, Tensor]:
     import torch
 
-    content = raw
-    while isinstance(content, Mapping):
+    content, opened = raw, set[int]()
+    while isinstance(content, Mapping) and id(cast(object, content)) not in opened:
+        opened.add(id(cast(object, content)))
         outer = cast(Mapping[object, object], content)
         inner = next((outer[name] for name in WRAPPERS if isinstance(outer.get(name), Mapping)), None)
         if inner is None:
@@ -155,6 +170,14 @@ def _tensors(raw: object, path: Path) -> dict[str, Tensor]:
         )
     named = cast(Mapping[object, object], content)
     found = {str(name).removeprefix("module."): value for name, value in named.items()}
+    if len(found) < len(named):
+        twice = [str(name) for name in named if f"module.{name}" in named]
+        raise ModelError(
+            "the checkpoint holds tensors twice, with the prefix 'module.' and without",
+            where=path,
+            received=", ".join(twice[:5]),
+            hint=SAVE_AGAIN,
+        )
     others = [name for name, value in found.items() if not isinstance(value, torch.Tensor)]
     if others or not found:
         raise ModelError(
@@ -163,4 +186,20 @@ def _tensors(raw: object, path: Path) -> dict[str, Tensor]:
             received=", ".join(others[:5]) or "nothing",
             hint=SAVE_AGAIN,
         )
-    return cast("dict[str, Tensor]", found)
+    tensors = cast("dict[str, Tensor]", found)
+    strange = [name for name, value in tensors.items() if _is_strange(value)]
+    if strange:
+        raise ModelError(
+            "the checkpoint holds tensors that are sparse, quantized or without values",
+            where=path,
+            received=", ".join(strange[:5]),
+            accepted="dense tensors of floating-point numbers",
+            hint=SAVE_AGAIN,
+        )
+    return tensors
+
+
+def _is_strange(tensor: Tensor) -> bool:
+    import torch
+
+    return tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta

@@ -25,6 +25,17 @@ def encoded(image: Image.Image, kind: str) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("orientation", "turn"), [(1, None), (3, Image.Transpose.ROTATE_180), (6, Image.Transpose.ROTATE_270)]
+)
+def test_a_picture_is_upright_as_its_exif_says(orientation: int, turn: Image.Transpose | None) -> None:
+    image, exif, stream = smooth(8, 6), Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    image.save(stream, "PNG", exif=exif)
+    expected = image if turn is None else image.transpose(turn)
+    np.testing.assert_array_equal(np.asarray(decode(stream.getvalue())), np.asarray(expected))
+
+
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 96), (64, 64), (40, 60), (16, 16)])
 def test_fit_equals_resize_then_centre_crop_of_torchvision(width: int, height: int) -> None:
     image = smooth(width, height)

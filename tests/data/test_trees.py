@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -34,6 +35,29 @@ def test_folder_and_zip_list_the_same(tmp_path: Path) -> None:
 def test_paths_that_leave_the_archive_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="leaves it"):
         zip_tree(make_zip(tmp_path / "slip.zip", "a/1.png", name))
+
+
+def test_pipes_devices_and_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    for name, make in {
+        "pipe": lambda path: os.mkfifo(path / "1.png"),
+        "device": lambda path: (path / "1.png").symlink_to("/dev/zero"),
+        "bytes": lambda path: Path(os.fsdecode(os.fsencode(path) + b"/\xff.png")).write_text("x"),
+        "folder": lambda path: Path(os.fsdecode(os.fsencode(path) + b"/\xff")).mkdir(),
+    }.items():
+        (tmp_path / name / "a").mkdir(parents=True)
+        make(tmp_path / name / "a")
+        with pytest.raises(DataError, match="pipe or a device" if name in ("pipe", "device") else "is no text"):
+            folder_tree(tmp_path / name)
+
+
+def test_a_member_that_unpacks_to_all_memory_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as stream, stream.open("a/1.png", "w") as member:
+        for _ in range(501):
+            member.write(bytes(1_000_000))
+    (read,) = zip_tree(path).images.values()
+    with pytest.raises(CorruptSample, match="unpacks to 501000000 bytes"):
+        read()
 
 
 def test_broken_archives_are_refused(tmp_path: Path) -> None:

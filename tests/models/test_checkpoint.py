@@ -51,6 +51,59 @@ def test_torch_files_in_their_usual_forms(tmp_path: Path, wrap: str) -> None:
     assert same(model, other)
 
 
+HARMLESS = torch.ones(2)
+WITHIN: dict[str, Any] = {"epoch": 1}
+WITHIN["model"] = WITHIN
+STRANGE = {
+    "sparse": torch.eye(2).to_sparse(),
+    "quantized": torch.quantize_per_tensor(HARMLESS, 0.1, 0, torch.qint8),
+    "meta": torch.ones(2, device="meta"),
+}
+
+
+def test_a_checkpoint_that_contains_itself_is_refused(tmp_path: Path) -> None:
+    torch.save(WITHIN, tmp_path / "model.pt")
+    with pytest.raises(ModelError, match="something else than tensors"):
+        read_tensors(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_tensors_without_plain_values_are_refused(tmp_path: Path, kind: str) -> None:
+    torch.save({"a": HARMLESS, "b": STRANGE[kind]}, tmp_path / "model.pt")
+    with pytest.raises(ModelError, match=r"(?s)sparse, quantized or without values.*received: b"):
+        read_tensors(tmp_path / "model.pt")
+
+
+def test_a_tensor_with_the_prefix_of_data_parallel_and_without(tmp_path: Path) -> None:
+    torch.save({"module.0.weight": HARMLESS, "0.weight": HARMLESS, "1.bias": HARMLESS}, tmp_path / "model.pt")
+    with pytest.raises(ModelError, match=r"(?s)twice.*received: 0\.weight"):
+        read_tensors(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("length", [*range(0, 400, 7)])
+def test_a_pickle_that_ends_early(tmp_path: Path, length: int) -> None:
+    torch.save(dict(network().state_dict()), tmp_path / "whole.pt", _use_new_zipfile_serialization=False)
+    (tmp_path / "model.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:length])
+    with pytest.raises(ModelError):
+        read_tensors(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.complex64])
+def test_values_of_another_type_are_refused(dtype: torch.dtype) -> None:
+    model = network()
+    given = {name: value.to(dtype) if name == "3.bias" else value for name, value in model.state_dict().items()}
+    with pytest.raises(ModelError, match=r"1 of another type:\n    3\.bias"):
+        load_into(model, given, "here")
+
+
+def test_values_that_the_models_precision_does_not_hold() -> None:
+    model = network()
+    given = {name: value.double() if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    given["3.bias"][0] = 1e300
+    with pytest.raises(ModelError, match=r"not finite:\n    3\.bias"):
+        load_into(model, given, "here")
+
+
 class Bomb:
     def __init__(self, fuse: Path) -> None:
         self.fuse = fuse

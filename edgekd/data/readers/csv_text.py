@@ -24,7 +24,7 @@ class CsvText(Reader):
         path: the CSV file, UTF-8, with a header line.
         test_path: a second file with the test split, same columns; null when the test split is to be drawn.
         text: name of the text column.
-        label: name of the label column; classes are its distinct values, sorted.
+        label: name of the label column; classes are its distinct values without surrounding blanks, sorted.
         delimiter: one character.
     """
 
@@ -67,7 +67,7 @@ class CsvText(Reader):
             with path.open(encoding="utf-8-sig", newline="") as stream:
                 rows = csv.DictReader(stream, delimiter=self.delimiter, strict=True)
                 self._check_header(list(rows.fieldnames or []), path)
-                found = [(rows.line_num, row[self.text] or "", row[self.label] or "") for row in rows]
+                found = [self._row(rows.line_num, row, path) for row in rows]
         except UnicodeDecodeError as error:
             raise DataError("the file is not UTF-8", where=path, hint="convert it: iconv -t utf-8") from error
         except csv.Error as error:
@@ -81,6 +81,16 @@ class CsvText(Reader):
         if not found:
             raise DataError("the file has no rows", where=path, accepted="a header line and at least one row")
         return iter(found)
+
+    def _row(self, line: int, row: dict[str | None, Any], path: Path) -> tuple[int, str, str]:
+        if None in row:
+            raise DataError(
+                f"a row has more fields than the header: is there an unquoted '{self.delimiter}' in its text?",
+                where=f"{path}:{line}",
+                received=f"{len(row) - 1 + len(row[None])} fields",
+                accepted=f'{len(row) - 1}; a text with the delimiter in it stands in double quotes: "..."',
+            )
+        return line, row[self.text] or "", (row[self.label] or "").strip()
 
     def _check_header(self, columns: list[str], path: Path) -> None:
         for column in (self.text, self.label):

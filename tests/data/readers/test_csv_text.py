@@ -30,6 +30,18 @@ def test_texts_and_labels(tmp_path: Path) -> None:
     ]
 
 
+def test_an_unquoted_comma_does_not_cut_a_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "text,label\nfine,greet\nhello, world,greet\n")
+    with pytest.raises(DataError, match=r"(?s)unquoted ','.*a\.csv:3.*3 fields"):
+        reader(path).open()
+
+
+def test_blanks_around_a_label_make_no_other_class(tmp_path: Path) -> None:
+    listing = reader(write(tmp_path / "a.csv", "text,label\n one,a\ntwo, a\nthree,b \n")).open()
+    assert listing.classes == ["a", "b"] and [sample.label for sample in listing.samples] == [0, 0, 1]
+    assert listing.samples[0].load() == " one"
+
+
 def test_a_test_file_is_the_test_split(tmp_path: Path) -> None:
     train = write(tmp_path / "a.csv", "q;c\nx;1\n")
     test = write(tmp_path / "b.csv", "q;c\ny;2\n")
