@@ -1,4 +1,4 @@
-"""Folds batch normalisation into the convolution or linear layer before it.
+"""Folds batch normalisation, and a learned factor per channel, into the convolution or linear layer before it.
 
 In inference it is affine per output channel c, and so is the layer before it:
 
@@ -6,7 +6,9 @@ In inference it is affine per output channel c, and so is the layer before it:
         = (s_c w_c) . x + (b_c - mean_c) s_c + beta_c          with  s_c = gamma_c / sqrt(var_c + eps)
 
 so `w_c <- s_c w_c` and `b_c <- (b_c - mean_c) s_c + beta_c` give the same function with one layer (Jacob et al. 2018,
-section 3.2). The arithmetic is in float64 and rounded once to the weights' type.
+section 3.2). A factor per channel (LayerScale: Touvron et al. 2021, https://arxiv.org/abs/2103.17239) is the case
+without mean, variance and beta. Axes may be moved in between, as between the channels-last and the channels-first part
+of a block. The arithmetic is in float64 and rounded once to the weights' type.
 """
 
 from __future__ import annotations
@@ -31,6 +33,9 @@ FOLDABLE = {
     aten.linear.default,
 }
 
+# Where they leave the last axis as it is.
+KEEP_LAST = {aten.view.default, aten.reshape.default, aten.flatten.using_ints}
+
 
 @dataclass(frozen=True)
 class Norm:
@@ -51,15 +56,25 @@ def fold_norm(weight: Tensor, bias: Tensor | None, norm: Norm) -> tuple[Tensor, 
     return scaled.to(weight.dtype), ((shift - norm.mean) * scale + norm.beta).to(weight.dtype)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a node does to each channel of `source`, which lie along `axis`."""
+
+    source: fx.Node
+    axis: int
+    norm: Norm
+
+
 def fold_norms(module: fx.GraphModule) -> None:
-    """Folds every normalisation of a captured graph that can be; the others stay as they are."""
+    """Folds every normalisation and factor of a captured graph that can be; the others stay as they are."""
     graph = module.graph
-    for norm_node in list(graph.nodes):
-        layer: Any = norm_node.args[0] if _is_constant_norm(norm_node) else None
-        if not _can_fold(layer):
+    for node in list(graph.nodes):
+        found = _found(module, node)
+        layer = None if found is None else _layer_before(found.source, found.axis)
+        if found is None or layer is None:
             continue
         weight, bias = layer_arguments(layer)
-        folded = fold_norm(cast(Tensor, _read(module, weight)), _read(module, bias), _read_norm(module, norm_node))
+        folded = fold_norm(cast(Tensor, _read(module, weight)), _read(module, bias), found.norm)
         path = _own_path(module, weight, bias)
         for name, tensor in zip(("weight", "bias"), folded, strict=True):
             _assign(module, f"{path}.{name}", tensor)
@@ -67,8 +82,8 @@ def fold_norms(module: fx.GraphModule) -> None:
             tensors = [graph.get_attr(f"{path}.weight"), graph.get_attr(f"{path}.bias")]
         layer.args = (layer.args[0], *tensors, *layer.args[3:])
         layer.kwargs = {key: value for key, value in layer.kwargs.items() if key not in ("weight", "bias")}
-        norm_node.replace_all_uses_with(layer)
-        graph.erase_node(norm_node)
+        node.replace_all_uses_with(found.source)
+        graph.erase_node(node)
 
 
 def _read(module: nn.Module, node: object) -> Tensor | None:
@@ -93,17 +108,60 @@ def _is_constant_norm(node: fx.Node) -> bool:
     return is_stored and node.args[5] is False
 
 
-def _can_fold(layer: object) -> bool:
-    """The normalised value is the output of a foldable layer that nothing else reads, with constant weights."""
-    if not isinstance(layer, fx.Node) or layer.op != "call_function" or layer.target not in FOLDABLE:
-        return False
-    if len(layer.users) != 1:
-        return False
-    weight, bias = layer_arguments(layer)
-    if weight.op != "get_attr" or (bias is not None and bias.op != "get_attr"):
-        return False
-    # Normalisation is over axis 1; a linear layer's channels are its last axis.
-    return layer.target is not aten.linear.default or bool(layer.meta["val"].ndim == 2)
+def _found(module: nn.Module, node: fx.Node) -> _Found | None:
+    if _is_constant_norm(node):
+        return _Found(cast(fx.Node, node.args[0]), 1, _read_norm(module, node))
+    if node.op != "call_function" or node.target is not aten.mul.Tensor:
+        return None
+    for source, factor in (node.args, node.args[::-1]):
+        value = _constant(module, factor)
+        if value is None or not isinstance(source, fx.Node) or value.ndim > source.meta["val"].ndim:
+            continue
+        axes = [axis - value.ndim for axis, size in enumerate(value.shape) if size > 1]
+        if len(axes) == 1:
+            gamma = value.double().flatten()
+            none = torch.zeros_like(gamma)
+            return _Found(
+                source, source.meta["val"].ndim + axes[0], Norm(gamma, none, none, torch.ones_like(gamma), 0.0)
+            )
+    return None
+
+
+def _constant(module: nn.Module, node: object) -> Tensor | None:
+    """A stored tensor, or one in another shape."""
+    if not isinstance(node, fx.Node):
+        return None
+    if node.op == "get_attr":
+        return _read(module, node)
+    if node.target in (aten.view.default, aten.reshape.default) and node.args[0].op == "get_attr":  # pyright: ignore
+        value = _read(module, node.args[0])
+        return None if value is None else value.reshape(tuple(node.meta["val"].shape))
+    return None
+
+
+def _layer_before(node: fx.Node, axis: int) -> fx.Node | None:
+    """The foldable layer whose channels are that axis of the value; nothing else reads it, nor what moves its axes."""
+    while node.op == "call_function" and sum(user.target is not aten.sym_size.int for user in node.users) == 1:
+        if node.target in FOLDABLE:
+            weight, bias = layer_arguments(node)
+            is_constant = weight.op == "get_attr" and (bias is None or bias.op == "get_attr")
+            channels = node.meta["val"].ndim - 1 if node.target is aten.linear.default else 1
+            return node if is_constant and axis == channels else None
+        source = node.args[0] if node.args else None
+        if not isinstance(source, fx.Node) or not isinstance(source.meta.get("val"), Tensor):
+            return None
+        before, after = source.meta["val"].shape, node.meta["val"].shape
+        if node.target is aten.permute.default:
+            axis = cast("list[int]", node.args[1])[axis] % len(before)
+        elif node.target is aten.transpose.int:
+            pair = [cast(int, dimension) % len(before) for dimension in node.args[1:3]]
+            axis = pair[1 - pair.index(axis)] if axis in pair else axis
+        elif node.target in KEEP_LAST and axis == len(after) - 1 and before[-1] == after[-1]:
+            axis = len(before) - 1
+        else:
+            return None
+        node = source
+    return None
 
 
 def _read_norm(module: nn.Module, node: fx.Node) -> Norm:

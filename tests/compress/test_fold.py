@@ -242,3 +242,52 @@ def test_the_line_that_torch_blames_is_told_without_its_graph() -> None:
 def test_whatever_a_network_raises_is_a_reason() -> None:
     with pytest.raises(CompressError, match=r"AttributeError: .* has no attribute 'nothing'"):
         fold(Middle(lambda x: x.nothing), (torch.randn(8, 1, 5, 5),))
+
+
+class Scaled(nn.Module):
+    """Factors per channel and a normalisation, after layers whose axes are moved in between."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.conv, self.linear, self.norm = nn.Conv2d(3, 6, 3), nn.Linear(6, 8), nn.BatchNorm1d(8)
+        self.factor, self.form, self.head = nn.Parameter(torch.rand(8) + 0.5), form, nn.Linear(8, 2)
+        for tensor in (self.norm.running_mean, self.norm.weight.data, self.norm.running_var):
+            tensor.uniform_(0.5, 1.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.linear(self.conv(x).permute(0, 2, 3, 1))  # (B, H, W, 8)
+        if self.form == "last":
+            x = (self.factor * x).permute(0, 3, 1, 2)
+        elif self.form == "moved":  # ConvNeXt
+            x = x.permute(0, 3, 1, 2) * self.factor.reshape(1, -1, 1, 1)
+        elif self.form == "flat":  # LeViT
+            x = self.norm(x.flatten(0, 2)).reshape(x.shape).permute(0, 3, 1, 2)
+        else:
+            x = self.norm(x.flatten(1, 2).transpose(1, 2)).unsqueeze(3)
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize("form", ["last", "moved", "flat", "transposed"])
+def test_factors_and_norms_fold_through_moved_axes(form: str) -> None:
+    torch.manual_seed(0)
+    model, x = Scaled(form).eval(), torch.randn(4, 3, 6, 6)
+    program = fold(model, (x,))
+    assert relative_error(program, model, torch.randn(3, 3, 6, 6)) < 1e-5
+    assert not {"mul", "batch_norm"} & set(program.operators().values())
+
+
+def test_a_factor_along_another_axis_or_of_a_shared_value_stays() -> None:
+    class Kept(nn.Module):
+        def __init__(self, shared: bool) -> None:
+            super().__init__()
+            self.linear, self.factor, self.shared = nn.Linear(6, 6), nn.Parameter(torch.rand(6) + 0.5), shared
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.linear(x[:, 0])  # (B, 6, 6)
+            y = x * (self.factor if self.shared else self.factor[:, None])
+            return (y + x if self.shared else y).flatten(1)
+
+    for shared in (True, False):
+        model, x = Kept(shared).eval(), torch.randn(4, 1, 6, 6)
+        program = fold(model, (x,))
+        assert relative_error(program, model, x) < 1e-5 and "mul" in program.operators().values()
