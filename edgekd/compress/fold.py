@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -43,6 +44,9 @@ BUILT_IN = re.compile(r"You marked (batch|tokens) as dynamic but your code speci
 # What the inputs are called in every file.
 IMAGE_INPUTS = ("input",)
 TEXT_INPUTS = ("input_ids", "attention_mask")
+
+# What timm, and the papers' own code, call the method of a block that merges its branches.
+MERGE = "reparameterize"
 
 # Folding rounds every weight once more: 1.1e-6 was the worst of the torchvision and timm networks tried.
 TOLERANCE = 1e-4
@@ -130,8 +134,8 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
     """
     _check_example(example, max_tokens)
     with evaluating(model), torch.no_grad():
-        captured = _capture(model, example, max_tokens)
         expected: object = model(*example)
+        captured = _capture(merged(model), example, max_tokens)
     if not isinstance(expected, Tensor):
         raise CompressError("the network must return one tensor of logits", received=type(expected).__name__)
     graph = captured.graph
@@ -143,6 +147,21 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
     program = Program(module=_rebuild(captured), example=held, max_tokens=max_tokens)
     _check(program, expected)
     return program
+
+
+def merged(model: nn.Module) -> nn.Module:
+    """The network with the branches merged that only its training needs; itself where it has none.
+
+    MobileOne's and RepVGG's blocks can do that themselves: Ding et al. 2021, https://arxiv.org/abs/2101.03697, section
+    3.3.
+    """
+    if not any(callable(getattr(module, MERGE, None)) for module in model.modules()):
+        return model
+    copied = deepcopy(model)
+    for module in list(copied.modules()):
+        if callable(merge := getattr(module, MERGE, None)):
+            merge()
+    return copied
 
 
 def _check_example(example: tuple[Tensor, ...], max_tokens: int | None) -> None:

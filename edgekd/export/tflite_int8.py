@@ -141,12 +141,14 @@ def _quantize(content: bytes, graph: TfliteGraph, choice: Choice, binding: Bindi
             weight_granularity=granularity(types, description),
         )
         utilities: Any = need("ai_edge_quantizer.utils.tfl_flatbuffer_utils", extra="litert")
-        known = {str(name.value) for name in utilities.TFL_OP_CODE_TO_NAME.values()}
+        schema: Any = need("ai_edge_litert.schema_py_generated", extra="litert")
+        known = utilities.TFL_OP_CODE_TO_NAME
         for position, item in enumerate(graph.operators):
-            if position not in choice.integer and item.kind in known:
+            code = getattr(schema.BuiltinOperator, item.kind, None)
+            if position not in choice.integer and code in known:
                 quantizer.update_quantization_recipe(
                     regex=scope(item),
-                    operation_name=types.TFLOperationName(item.kind),
+                    operation_name=known[code],
                     algorithm_key=need("ai_edge_quantizer.quantizer", extra="litert").AlgorithmName.NO_QUANTIZE,
                 )
 

@@ -9,12 +9,14 @@ Wightman: PyTorch Image Models, https://github.com/huggingface/pytorch-image-mod
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from edgekd.backends import need, versions
 from edgekd.errors import ModelError, nearest
+from edgekd.models.options import built_with
 from edgekd.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -28,9 +30,11 @@ class Timm(ModelSource):
 
     Attributes:
         name: as in `timm.list_models()`, with or without the tag of its weights, e.g. `resnet18.a1_in1k`.
+        options: of its constructor, e.g. `{img_size: 64, drop_path_rate: 0.1}`.
     """
 
     name: str
+    options: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
 
     def identity(self) -> dict[str, JsonValue]:
         """The installed torch and timm."""
@@ -38,13 +42,15 @@ class Timm(ModelSource):
 
     def build(self, classes: int, channels: int) -> nn.Module:
         """A fresh network with `classes` outputs."""
-        return self._timm().create_model(self.name, pretrained=False, num_classes=classes, in_chans=channels)
+        fixed = {"pretrained": False, "num_classes": classes, "in_chans": channels}
+        return built_with(self.name, self.options, partial(self._timm().create_model, self.name, **fixed))
 
     def pretrained(self, classes: int, channels: int) -> nn.Module:
         """The network with the published weights of its tag."""
-        timm = self._timm()
+        fixed = {"pretrained": True, "num_classes": classes, "in_chans": channels}
+        create = partial(self._timm().create_model, self.name, **fixed)
         try:
-            return timm.create_model(self.name, pretrained=True, num_classes=classes, in_chans=channels)
+            return built_with(self.name, self.options, create)
         except (OSError, RuntimeError, pickle.UnpicklingError) as error:
             raise ModelError(
                 f"the published weights of {self.name} cannot be fetched",

@@ -8,12 +8,14 @@ images the first convolution's weights are summed over the colours.
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from edgekd.backends import versions
 from edgekd.errors import ModelError, nearest
+from edgekd.models.options import built_with
 from edgekd.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -28,9 +30,11 @@ class Torchvision(ModelSource):
 
     Attributes:
         name: as in `torchvision.models.list_models(module=torchvision.models)`.
+        options: of its constructor, e.g. `{image_size: 64}` of `vit_b_16`.
     """
 
     name: str
+    options: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
 
     def identity(self) -> dict[str, JsonValue]:
         """The installed torch and torchvision."""
@@ -41,10 +45,10 @@ class Torchvision(ModelSource):
         models = self._models()
         from edgekd.models.adapt import adapt_channels
 
-        options: dict[str, Any] = {"weights": None, "num_classes": classes}
+        fixed: dict[str, Any] = {"weights": None, "num_classes": classes}
         if self.name in WITH_AUXILIARY_HEADS:
-            options |= {"aux_logits": False, "init_weights": True}
-        model = models.get_model(self.name, **options)
+            fixed |= {"aux_logits": False, "init_weights": True}
+        model = built_with(self.name, self.options, partial(models.get_model, self.name, **fixed))
         adapt_channels(model, channels)
         return model
 
@@ -64,7 +68,7 @@ class Torchvision(ModelSource):
                 received=error,
                 hint="fetch the file on another machine and give its path as weights",
             ) from error
-        model = models.get_model(self.name, weights=weights)
+        model = built_with(self.name, self.options, partial(models.get_model, self.name, weights=weights))
         adapt_channels(model, channels)
         adapt_classes(model, classes)
         return model
