@@ -247,6 +247,7 @@ def main() -> None:
         raise SystemExit(141) from None
     except Exception as error:
         _end(error)
+        _answer(error, EdgekdError.exit_code)
         raise
     if stopped:
         _fail(EdgekdError(CONTINUE), INTERRUPTED)
@@ -265,12 +266,17 @@ def _end(error: Exception) -> None:
 def _fail(error: EdgekdError, code: int) -> None:
     """Says it on stderr; with --json, what there is also on stdout, which programs read."""
     print(f"error: {error}", file=sys.stderr)
-    if "--json" in sys.argv[1:]:
-        document = error.document or {"error": {"kind": type(error).__name__, "exit_code": code, "message": str(error)}}
-        with suppress(OSError):
-            print(json.dumps(document, indent=1), flush=True)
+    _answer(error, code, error.document)
     _silence()
     raise SystemExit(code)
+
+
+def _answer(error: Exception, code: int, document: dict[str, Any] | None = None) -> None:
+    """With --json, the document or what went wrong on stdout: of a defect, too, whose traceback goes to stderr."""
+    if "--json" in sys.argv[1:]:
+        told = document or {"error": {"kind": type(error).__name__, "exit_code": code, "message": str(error)}}
+        with suppress(OSError):
+            print(json.dumps(told, indent=1), flush=True)
 
 
 def _silence() -> None:

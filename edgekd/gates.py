@@ -25,7 +25,7 @@ class GatesSection(BaseModel):
         peak_rss_bytes: budget above the empty runtime, one number or one per target; None: no budget.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     float_relative_error: float = Field(default=1e-3, gt=0)
     int8_agreement: float = Field(default=0.95, ge=0, le=1)
     accuracy_drop_points: float = Field(default=1.0, ge=0, le=100)

@@ -27,7 +27,7 @@ UNITS = ("_count", "_index", "_bits", "_ghz", "_gib", "_gb", "_gb_per_s", "_w")
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class InstructionSets(_Part):

@@ -68,6 +68,15 @@ def test_json_is_printed_of_mistakes_too(edgekd: Cli, tmp_path: Path, arguments:
     assert done.returncode == found["exit_code"] == code and found["message"].splitlines()[0] in done.stderr
 
 
+def test_json_is_printed_of_a_defect_too() -> None:
+    program = "import edgekd.catalogue as found\nfound.families = None\nfrom edgekd.cli import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "methods", "--json"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "Traceback" in done.stderr
+    assert json.loads(done.stdout)["error"]["kind"] == "TypeError"
+
+
 def test_the_document_is_printed_where_a_gate_is_breached(small_run: SmallRun) -> None:
     strict = small_run.folder / "strict.yaml"
     changed = RECIPE.replace("gates: {", "gates: {latency_p50_ms: 0.000001, ")

@@ -122,3 +122,9 @@ def test_what_would_fail_hours_later(tmp_path: Path) -> None:
         )
         assert "gates.int8_agreement: give a finite number" in found
         assert "distill.losses[0].ce.weight: give a finite number" in found
+
+
+@pytest.mark.parametrize("limit", ["'inf'", "'nan'", "'1e999'"])
+def test_texts_that_stand_for_infinite_numbers(tmp_path: Path, limit: str) -> None:
+    found = mistakes(tmp_path, ("gates: {", f"gates: {{latency_p50_ms: {limit}, "))
+    assert "gates.latency_p50_ms" in found and "finite" in found

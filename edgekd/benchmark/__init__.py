@@ -49,14 +49,14 @@ class BenchmarkSection(BaseModel):
         time_limit_s: a process that takes longer, in seconds, is ended and fails the run.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     batch_sizes: list[int] = Field(default=[1], min_length=1)
     sequence_lengths: list[int] | None = Field(default=None, min_length=1)
     threads: list[int] = Field(default=[1, 2], min_length=1)
     warmup: int = Field(default=10, ge=1)
     runs: int = Field(default=100, ge=2, le=100_000)
-    min_time_s: float = Field(default=0.5, ge=0, le=600, allow_inf_nan=False)
-    time_limit_s: float = Field(default=600, gt=0, allow_inf_nan=False)
+    min_time_s: float = Field(default=0.5, ge=0, le=600)
+    time_limit_s: float = Field(default=600, gt=0)
 
     @field_validator("batch_sizes", "sequence_lengths", "threads")
     @classmethod

@@ -26,7 +26,7 @@ class CompressSection(BaseModel):
         keep_float: layers that stay in float: names as in the model (`layer1.0.conv1`, `classifier.*`), or node names.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     method: Annotated[Compressor, OneOf(METHODS)] = Field(default_factory=lambda: METHODS.parse("int8_static"))
     keep_float: list[str] = Field(default_factory=list)
 

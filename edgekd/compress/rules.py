@@ -17,6 +17,6 @@ class QuantizationRules(BaseModel):
             on the second.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     weight_bits: Literal[7, 8] = 8
     activations: Literal["asymmetric", "symmetric"] = "asymmetric"

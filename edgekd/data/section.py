@@ -65,7 +65,7 @@ class CalibrationSection(BaseModel):
         reader: where they come from, unlabelled data allowed; null draws them from the training split.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     samples: int = Field(default=256, ge=1)
     reader: Annotated[Reader, OneOf(READERS)] | None = None
 
@@ -88,7 +88,7 @@ class DataSection(BaseModel):
         calibration: the images that set the quantization ranges.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     reader: Annotated[Reader, OneOf(READERS)]
     size: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = Field(None, validate_default=True)
     tokenizer: ModelFolder | None = Field(None, validate_default=True)

@@ -58,7 +58,7 @@ class Rule(BaseModel):
         every: distance of the teacher's blocks; only for `skip`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     rule: RuleName
     student: str | None = None
     teacher: str | None = None

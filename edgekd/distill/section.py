@@ -22,7 +22,7 @@ class Crops(BaseModel):
         crops: augmented variants of each sample that the teacher sees; epoch e trains on variant `e mod crops`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     crops: int = Field(ge=1, le=1000)
 
 
@@ -41,7 +41,7 @@ class DistillSection(BaseModel):
             labels only; `quantized_teacher` is the teacher itself, quantized.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     losses: list[Annotated[Loss, OneOf(LOSSES)]] = Field(min_length=1)
     train: TrainSettings = TrainSettings()
     teacher_outputs: Literal["cached", "recomputed"] | Crops = "cached"

@@ -19,7 +19,7 @@ class Augment(BaseModel):
         flip: mirrors every second image horizontally; wrong for digits and text.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     crop_padding: int = Field(default=0, ge=0)
     flip: bool = False
 

@@ -26,7 +26,7 @@ class ExportSection(BaseModel):
         precisions: which variants to write, each measured and scored on its own.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     formats: list[str] | None = None
     precisions: list[Precision] = Field(default=["float32", "int8"], min_length=1)
 

@@ -34,7 +34,7 @@ class ModelSection(BaseModel):
         prune: the student is a copy of the teacher without its least important inner units; its model is the teacher's.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     model: Annotated[ModelSource, OneOf(MODELS)]
     weights: Literal["pretrained"] | RecipePath | None = None
     train: TrainSettings | None = None

@@ -41,7 +41,7 @@ class Prune(BaseModel):
         importance: what decides which: `taylor` looks at the loss on training samples, `magnitude` at the weights.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     channels: Share | None = None
     ffn: Share | None = None
     heads: Share | None = None

@@ -63,7 +63,7 @@ class SearchSection(BaseModel):
             `parameters`. With both no trial is stopped early; the most accurate one wins either way.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     trials: int = Field(default=20, ge=1)
     fraction: float = Field(default=0.2, gt=0, le=1)
     space: dict[str, Searched] = Field(min_length=1)
