@@ -20,6 +20,7 @@ from torch.fx.graph import CodeGen
 from edgekd.compress.inplace import functionalise
 from edgekd.compress.nodes import attribute, layer_name, operator_type
 from edgekd.compress.norms import fold_norms
+from edgekd.compress.pools import spell_out_pools
 from edgekd.compress.visit import Visitor
 from edgekd.errors import CompressError, EdgekdError, cause_of
 from edgekd.models.modules import evaluating
@@ -142,6 +143,7 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
     functionalise(graph)
     _remove_identities(graph)
     fold_norms(captured)
+    spell_out_pools(captured)
     graph.eliminate_dead_code()
     held = tuple(tensor.detach().clone() for tensor in example)
     program = Program(module=_rebuild(captured), example=held, max_tokens=max_tokens)

@@ -104,3 +104,55 @@ def test_an_operator_that_onnx_cannot_express_is_named(write) -> None:
     for name in ("onnx", "tflite"):
         with pytest.raises(ExportError):
             write(name, program, None, name)
+
+
+class Pools(nn.Module):
+    """Windows of different sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(144, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x))
+        parts = [F.adaptive_avg_pool2d(x, 3), F.adaptive_max_pool2d(x, 3)]
+        return self.head(torch.cat([part.flatten(1) for part in parts], 1))
+
+
+class Enlarging(nn.Module):
+    """A transposed convolution, which stays in float, between two that do not; and a concatenation of one tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.up = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ConvTranspose2d(8, 8, 2, stride=2)
+        self.conv, self.head = nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(F.relu(self.up(F.relu(self.stem(x)))))
+        return self.head(F.max_pool2d(torch.cat([F.relu(x)], 1), 2).mean((2, 3)))
+
+
+@pytest.mark.parametrize(("network", "integer"), [(Pools, 1), (Enlarging, 2)])
+@pytest.mark.parametrize("name", ["onnx", "openvino", "tflite"])
+def test_operators_that_formats_lack_or_keep_in_float(
+    name: str, network: type[nn.Module], integer: int, describe, write
+) -> None:
+    torch.manual_seed(0)
+    program = fold(network().eval(), (torch.randn(4, 3, 32, 32),))
+    kernels = write(name, program, describe(program))[0].notes
+    assert kernels["integer_kernels"]["Conv"] == integer and "Conv" not in kernels["float_kernels"]
+    assert kernels["float_kernels"].get("ConvTranspose", 0) == integer - 1
+
+
+def test_branches_are_merged(write, tmp_path) -> None:
+    import timm
+
+    from .conftest import randomise
+
+    model = randomise(timm.create_model("repvgg_a0", num_classes=5)).eval()
+    x = torch.randn(2, 3, 32, 32)
+    program = fold(model, (x,))
+    assert list(program.operators().values()).count("conv2d") == 22 and "add" not in program.operators().values()
+    with torch.no_grad():
+        assert compare(model(x).numpy(), program(x).numpy())["relative_max_error"] < 1e-4
+    assert any(hasattr(module, "conv_kxk") for module in model.modules()), "the network itself was changed"

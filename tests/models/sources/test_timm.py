@@ -33,3 +33,10 @@ def test_a_misspelt_name() -> None:
 def test_the_key_names_the_version() -> None:
     section = ModelSection.model_validate({"model": {"timm": {"name": "resnet10t"}}})
     assert model_key(section)["identity"]["timm"]
+
+
+def test_options_of_the_constructor() -> None:
+    model = MODELS.parse({"timm": {"name": "deit_tiny_patch16_224", "options": {"img_size": 32, "patch_size": 8}}})
+    assert model.build(5, 3).eval()(torch.rand(2, 3, 32, 32)).shape == (2, 5)
+    with pytest.raises(ModelError, match=r"(?s)did you mean 'img_size'.*accepted: .*patch_size"):
+        MODELS.parse({"timm": {"name": "deit_tiny_patch16_224", "options": {"img_sze": 32}}}).build(5, 3)

@@ -75,3 +75,11 @@ def test_a_misspelt_name() -> None:
         source("resnet5").build(10, 3)
     with pytest.raises(ModelError, match="no classifier"):
         source("deeplabv3_resnet50").build(10, 3)
+
+
+def test_options_of_the_constructor() -> None:
+    fields = {"name": "vit_b_16", "options": {"image_size": 32}}
+    model = MODELS.parse({"torchvision": fields}).build(5, 3).eval()
+    assert model(torch.rand(2, 3, 32, 32)).shape == (2, 5)
+    with pytest.raises(ModelError, match=r"(?s)did you mean 'dropout'.*unexpected keyword.*accepted: .*dropout"):
+        MODELS.parse({"torchvision": {"name": "squeezenet1_1", "options": {"dropuot": 0.1}}}).build(5, 3)
