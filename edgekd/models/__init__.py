@@ -77,8 +77,10 @@ def model_key(section: ModelSection) -> dict[str, Any]:
     path = section.weights_path()
     if path is not None and not path.is_file():
         raise ModelError("there is no such checkpoint", where=path, accepted="a .safetensors or .pt file")
+    source = section.model
+    fields = source.model_dump(mode="json")[source.method_name]
     return {
-        "model": section.model.model_dump(mode="json"),
+        "model": {source.method_name: {name: value for name, value in fields.items() if name not in source.places}},
         "identity": section.model.identity(),
         "weights": section.weights if path is None else {"sha256": sha256_file(path)},
     }

@@ -18,9 +18,11 @@ class ModelSource(Method):
     Attributes:
         kind: what it reads. A text network has `channels` 0 and is called with token ids and attention mask, both
             `(B, T)` int64.
+        places: fields that only say where something lies; what lies there is in `identity`.
     """
 
     kind: ClassVar[Literal["image", "text", "any"]] = "image"
+    places: ClassVar[tuple[str, ...]] = ()
 
     def identity(self) -> dict[str, JsonValue]:
         """What decides the built network besides the fields: package versions, source digests. Imports no torch."""

@@ -55,6 +55,7 @@ class Transformers(ModelSource):
     """
 
     kind: ClassVar[Literal["image", "text", "any"]] = "text"
+    places: ClassVar[tuple[str, ...]] = ("path", "package")
     path: RecipePath | None = None
     package: str | None = None
     layers: int | None = Field(default=None, ge=1)

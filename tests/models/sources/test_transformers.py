@@ -116,6 +116,7 @@ def test_the_key_knows_the_bytes_and_the_licence_is_read(tiny_bert: Path, tmp_pa
     first = MODELS.parse({"transformers": {"path": str(tiny_bert)}})
     other = MODELS.parse({"transformers": {"path": str(moved)}})
     assert first.identity() == other.identity() and first.licence == "cc0-1.0"
+    assert model_key(section(tiny_bert)) == model_key(section(moved)), "a moved folder is the same network"
     data = bytearray((moved / "model.safetensors").read_bytes())
     data[-1] ^= 1
     (moved / "model.safetensors").write_bytes(data)
