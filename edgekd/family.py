@@ -132,8 +132,8 @@ class Family(Generic[M]):
             accepted = ", ".join(self.names())
             raise PydanticCustomError(
                 "method",
-                "give one name, or one name with its options as 'name: {{option: value}}' (accepted: {accepted})",
-                {"accepted": accepted},
+                "give one name, or one name with its options as '{form}' (accepted: {accepted})",
+                {"form": "name: {option: value}", "accepted": accepted},
             )
         try:
             method = self.load(str(name))

@@ -40,7 +40,7 @@ METHODS: dict[str, list[Any]] = {
     "review": [CE, KL, {"review": {"pairs": "uniform"}}],
     "mgd": [CE, KL, {"mgd": {"pairs": "last"}}],
     "attention": [CE, KL, {"attention": {"pairs": "uniform"}}],
-    "rkd": [CE, KL, "rkd"],
+    "rkd": [CE, KL, {"rkd": {"student": "outputs", "teacher": "outputs"}}],
     "similarity": [CE, KL, {"similarity": {"pairs": "uniform"}}],
     "crd": [CE, KL, "crd"],
     "alternate": ["ce"],
