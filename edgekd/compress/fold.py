@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.graph import CodeGen
 
+from edgekd.compress.fresh import evaluate_fresh
 from edgekd.compress.inplace import functionalise
 from edgekd.compress.nodes import attribute, layer_name, operator_type
 from edgekd.compress.norms import fold_norms
@@ -140,6 +141,7 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
     if not isinstance(expected, Tensor):
         raise CompressError("the network must return one tensor of logits", received=type(expected).__name__)
     graph = captured.graph
+    evaluate_fresh(captured)
     functionalise(graph)
     _remove_identities(graph)
     fold_norms(captured)

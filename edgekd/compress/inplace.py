@@ -25,7 +25,7 @@ def functionalise(graph: fx.Graph) -> None:
     """
     order = {node: position for position, node in enumerate(graph.nodes)}
     for node in list(graph.nodes):
-        if not _is_inplace(node):
+        if not is_inplace(node):
             continue
         changed = cast(fx.Node, node.args[0])
         functional = _functional(node)
@@ -42,7 +42,8 @@ def functionalise(graph: fx.Graph) -> None:
             user.replace_input_with(changed, node)
 
 
-def _is_inplace(node: fx.Node) -> bool:
+def is_inplace(node: fx.Node) -> bool:
+    """The operator changes a tensor that it is given."""
     schema: Any = getattr(node.target, "_schema", None)
     return node.op == "call_function" and schema is not None and bool(schema.is_mutable)
 

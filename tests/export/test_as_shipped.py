@@ -89,6 +89,13 @@ def convnext() -> nn.Module:
     )
 
 
+def swin() -> nn.Module:
+    import torchvision
+
+    sizes = {"patch_size": [2, 2], "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": [4, 4]}
+    return lively(lambda: torchvision.models.SwinTransformer(**sizes, num_classes=CLASSES))
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "cifar_resnet": lambda: lively(lambda: MODELS.parse({"cifar_resnet": {"depth": 8}}).build(CLASSES, 3)),
     "token": lambda: lively(Token),
@@ -100,6 +107,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "LayerScale": lambda: vit(img_size=SIZE, init_values=0.3),
     "token mean": lambda: vit(img_size=SIZE, class_token=False, global_pool="avg"),
     "convnext": convnext,
+    "swin": swin,
 }
 
 
