@@ -153,11 +153,18 @@ class Objective:
 def _shapes(model: nn.Module, taps: Taps | None, example: Sequence[Tensor]) -> tuple[dict[str, Shape], int]:
     """Shapes of the tapped outputs for `example`, and the width of the network's own."""
     with evaluating(model), torch.no_grad():
-        width = int(model(*example).shape[-1])
+        output: object = model(*example)
+    if not isinstance(output, Tensor):
+        raise ModelError(
+            "a network puts out something else than one tensor of logits",
+            received=type(output).__name__,
+            accepted="a tensor (B, K), or (B, T, K) of tokens",
+            hint="return the logits alone, e.g. by a module around the network",
+        )
     values = {} if taps is None else taps.values
     if silent := [name for name in ([] if taps is None else taps.layers) if name not in values]:
         raise ModelError("a tapped layer is not used in the forward pass", received=", ".join(silent))
-    return {name: tuple(value.shape) for name, value in values.items()}, width
+    return {name: tuple(value.shape) for name, value in values.items()}, int(output.shape[-1])
 
 
 def _float32(taps: Mapping[str, Tensor], names: Collection[str]) -> dict[str, Tensor]:

@@ -92,3 +92,12 @@ def test_a_layer_that_is_not_there_is_told_with_its_loss() -> None:
     rule = LOSSES.parse({"hint": {"pairs": {"last": {"student": "stage"}}}})
     with pytest.raises(ModelError, match=r"^distill\.losses\.hint_2: the student has no numbered layers 'stage'"):
         Objective([LOSSES.parse(HINT), rule], network(), network(), [EXAMPLE], classes=3)
+
+
+def test_a_network_that_returns_a_tuple_is_refused() -> None:
+    class Pair(nn.Module):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return x, x
+
+    with pytest.raises(ModelError, match=r"(?s)one tensor of logits.*received: tuple"):
+        Objective([LOSSES.parse("ce")], Pair(), None, [torch.zeros(2, 3)], classes=3)
