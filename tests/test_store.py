@@ -91,24 +91,28 @@ def test_an_entry_without_its_record_is_rebuilt(tmp_path: Path) -> None:
     assert again.fresh and again.digest == entry.digest and "entry.json" in warnings[0]
 
 
-def test_many_processes_find_a_damaged_entry(tmp_path: Path) -> None:
-    """One moves it aside; the others see that it is gone, or what was rebuilt meanwhile."""
+def test_many_processes_find_damaged_entries(tmp_path: Path) -> None:
+    """One moves each aside; the others see that it is gone."""
     program = textwrap.dedent("""
-        import sys
+        import sys, time
         from pathlib import Path
         from edgekd.store import Store, key_of
-        def build(folder):
-            (folder / "weights.bin").write_text("hello")
-            return {}
-        store = Store(Path(sys.argv[1]), lambda text: None)
-        for index in range(40):
-            entry = store.get("s", {"k": index}, build)
-            if index % 2:
-                (entry.folder / "entry.json").write_text("{")
-            store.find("s", key_of({"k": index}))
+        root = Path(sys.argv[1])
+        store = Store(root, lambda text: None)
+        print("ready", flush=True)
+        while not (root / "go").exists():
+            time.sleep(0.0001)
+        for index in range(60):
+            assert store.find("s", key_of({"k": index})) is None
     """)
+    store, _ = store_in(tmp_path)
+    for index in range(60):
+        entry = store.get("s", {"k": index}, writer("hello" * 20_000, []))
+        (entry.folder / "weights.bin").write_text("damaged")
     command = [sys.executable, "-c", program, str(tmp_path)]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    running = [subprocess.Popen(command, stdout=-1, stderr=-1, text=True) for _ in range(4)]
+    assert [process.stdout.readline() for process in running if process.stdout] == ["ready\n"] * 4
+    (tmp_path / "go").touch()
     errors = [process.communicate()[1] for process in running]
     assert [process.returncode for process in running] == [0] * 4, errors
 
