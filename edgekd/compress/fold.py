@@ -136,8 +136,8 @@ def fold(model: nn.Module, example: tuple[Tensor, ...], max_tokens: int | None =
     """
     _check_example(example, max_tokens)
     with evaluating(model), torch.no_grad():
-        expected: object = model(*example)
         captured = _capture(merged(model), example, max_tokens)
+        expected: object = model(*example)
     if not isinstance(expected, Tensor):
         raise CompressError("the network must return one tensor of logits", received=type(expected).__name__)
     graph = captured.graph
