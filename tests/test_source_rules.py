@@ -6,21 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgekd.errors import RecipeError
-from edgekd.recipe import load_recipe
-
 from .conftest import RECIPE
+from .test_architecture_rules import told
 from .test_text_recipe import TEXT
-
-
-def told(folder: Path, text: str) -> str:
-    path = folder / "my.yaml"
-    path.write_text(text)
-    try:
-        load_recipe(path, layers=True)
-    except RecipeError as error:
-        return str(error)
-    return ""
 
 
 def test_columns(tmp_path: Path, tiny_bert: Path, tickets: Path) -> None:

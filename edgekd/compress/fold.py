@@ -1,8 +1,9 @@
 """The folded float program: the one graph that every file format starts from.
 
 A network is captured with `torch.export` at a free batch size (a text network at a free number of tokens as well),
-then rewritten on the ATen graph: in-place operators become functional, what only training needs (dropout) goes, and
-batch normalisation is folded into the convolution or linear layer before it (`norms.py`).
+then rewritten on the ATen graph: tensors that the network makes itself become constants (`fresh.py`), in-place
+operators functional (`inplace.py`), what only training needs (dropout, parallel branches) goes, batch normalisation is
+folded into the convolution or linear layer before it (`norms.py`), and adaptive pools are spelled out (`pools.py`).
 """
 
 from __future__ import annotations

@@ -120,10 +120,9 @@ def _found(module: nn.Module, node: fx.Node) -> _Found | None:
         axes = [axis - value.ndim for axis, size in enumerate(value.shape) if size > 1]
         if len(axes) == 1:
             gamma = value.double().flatten()
-            none = torch.zeros_like(gamma)
-            return _Found(
-                source, source.meta["val"].ndim + axes[0], Norm(gamma, none, none, torch.ones_like(gamma), 0.0)
-            )
+            nothing = torch.zeros_like(gamma)
+            norm = Norm(gamma, beta=nothing, mean=nothing, var=torch.ones_like(gamma), eps=0.0)
+            return _Found(source, source.meta["val"].ndim + axes[0], norm)
     return None
 
 

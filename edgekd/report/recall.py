@@ -19,15 +19,16 @@ def blind_spots(document: Document) -> list[str]:
     """
     student = document.network("student")
     files = [file for file in document.artifacts if file.model == "student"]
-    own = _told(student, document) if student else ""
-    others = {file.path: _told(file, document) for file in files}
+    own = _told(student) if student else ""
+    others = {file.path: _told(file) for file in files}
     return [
         *([f"The student {own}."] if own else []),
         *(f"{path} {told}." for path, told in others.items() if told and told != own),
     ]
 
 
-def _told(subject: Network | Exported, document: Document) -> str:
+def _told(subject: Network | Exported) -> str:
+    """What is wrong with its answers; empty where nothing is."""
     found, accuracy = subject.quality, subject.accuracy
     if found is None or accuracy is None:
         return ""

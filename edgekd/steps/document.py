@@ -64,14 +64,12 @@ def document(
     data = school.data
     facts = data.entry.info
     artifacts = [_artifact_row(data, item, teacher) for item in made]
+    boards = [_target_row(target) for target in targets]
+    here = {board["name"]: board["this_machine"] for board in boards}
     gates = [_misfit_row(item) for item in made if item.misfits]
     for item, artifact in zip(made, artifacts, strict=True):
-        gates += judge(
-            context.recipe.gates,
-            artifact,
-            item.variant.source.evaluation.info["accuracy"],
-            is_host=not item.variant.target.matches_host(),
-        )
+        reached = item.variant.source.evaluation.info["accuracy"]
+        gates += judge(context.recipe.gates, artifact, reached, is_host=here[artifact["target"]])
     numbers: dict[str, Any] = {
         "report_version": 1,
         "name": context.recipe.name,
@@ -83,7 +81,7 @@ def document(
         "temperature_max_entropy_bits": log2(len(facts["classes"])),
         "artifacts": artifacts,
         "gates": gates,
-        "targets": [_target_row(target) for target in targets],
+        "targets": boards,
         "search": search,
         "forgetting": school.forgetting(),
         "warnings": [
